@@ -1,0 +1,126 @@
+"""The contract of a backbone: what it hands out, how it is cut into stages, what stays frozen."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from backbones.freezing import FreezeReport, freeze_report, parse_stages, warn_untrained
+from backbones.layers import has_running_statistics
+from backbones.weights import LoadReport
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """One feature level: `c2` has stride 2^2 (the papers' names)."""
+
+    name: str
+    channels: int
+    stride: int
+
+
+class Backbone(nn.Module):
+    """Base class of every backbone: named feature levels, and stages that freeze as one prefix.
+
+    A subclass sets `features` and gives `stages` and `forward`, which maps normalised float images
+    (N, C, H, W) of any size to `{"c1": Tensor, ..., "c5": Tensor}` in the order of `features`.
+
+    Attributes:
+        features: the levels that `forward` returns, finest first.
+        mean, std: what the weights expect of the images' channels, in units of 0..1. Plain tuples:
+            they are not in the state dict.
+        frozen_stages: 0 where nothing is frozen; n where the stem and stages 1..n are.
+        pretrained: True once a state dict was loaded.
+        load_report: how the weights given at creation fitted, or None.
+    """
+
+    features: tuple[FeatureInfo, ...]
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    load_report: LoadReport | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen_stages = 0
+        self.pretrained = False
+        self._norms_held = False
+        self.register_load_state_dict_post_hook(_mark_pretrained)
+
+    def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """The modules of stage 0 (the stem), 1, 2, ...; every parameter belongs to exactly one."""
+        raise NotImplementedError
+
+    def freeze(self, stages: int | str | Iterable[int]) -> FreezeReport:
+        """Freeze the stem and stages 1..n, and nothing else.
+
+        Args:
+            stages: n, or the prefix written out: `3`, `"3"`, `"1-3"`, `{1, 2, 3}`. 0 freezes nothing.
+
+        Returns:
+            What is held still now: no gradients, and `eval()` whatever `train()` is called on this
+            module or one above it, so running statistics, dropout and stochastic depth hold still.
+
+        Raises:
+            InputError: the stages are no prefix, or there are not as many.
+        """
+        modules = self.stages()
+        frozen = parse_stages(stages, len(modules) - 1)
+        if frozen and not self.pretrained:
+            warn_untrained()
+        for number, stage in enumerate(modules):
+            for module in stage:
+                module.requires_grad_(not (frozen and number <= frozen))
+        self.frozen_stages = frozen
+        self.train(self.training)
+        return freeze_report(self)
+
+    def unfreeze(self) -> None:
+        """Let every stage train again. The state dict's keys are what they always were."""
+        self.freeze(0)
+
+    def frozen_modules(self) -> tuple[nn.Module, ...]:
+        """The modules that `freeze` holds still."""
+        if not self.frozen_stages:
+            return ()
+        return tuple(module for stage in self.stages()[: self.frozen_stages + 1] for module in stage)
+
+    def hold_norms(self, held: bool = True) -> None:
+        """Keep the running statistics of every norm as they are, in the trainable stages too.
+
+        Batches of two to eight pictures estimate them badly; the affine parameters still train.
+        """
+        self._norms_held = held
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        super().train(mode)
+        for module in self.frozen_modules():
+            module.eval()
+        if self._norms_held:
+            for module in self.modules():
+                if has_running_statistics(module):
+                    module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def num_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def _mark_pretrained(module: nn.Module, _incompatible: object) -> None:
+    assert isinstance(module, Backbone)
+    module.pretrained = True
+
+
+def check_images(images: Tensor, channels: int) -> None:
+    """Raise where `images` is not a float batch (N, `channels`, H, W)."""
+    if images.ndim != 4 or images.shape[1] != channels:
+        raise ValueError(f"the backbone takes images of shape (N, {channels}, H, W), got {tuple(images.shape)}")
+    if not torch.is_floating_point(images):
+        raise TypeError(f"the backbone takes normalised floats, got {images.dtype}")

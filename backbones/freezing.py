@@ -1,0 +1,134 @@
+"""Stage freezing: which prefixes can be named, and the account of what is held."""
+
+import hashlib
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from backbones.errors import InputError
+
+if TYPE_CHECKING:
+    from backbones.features import Backbone
+
+
+@dataclass(frozen=True)
+class FreezeReport:
+    """What a backbone holds still.
+
+    Attributes:
+        stages: the frozen stages, 0 being the stem; empty where nothing is frozen.
+        parameters, buffers: how many numbers they hold.
+        total: parameters of the whole backbone, frozen or not.
+    """
+
+    stages: tuple[int, ...]
+    parameters: int
+    buffers: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """Frozen parameters over all parameters, 0..1."""
+        return self.parameters / self.total if self.total else 0.0
+
+    def __str__(self) -> str:
+        if not self.stages:
+            return f"nothing frozen: all {self.total:,} parameters of the backbone train"
+        last = self.stages[-1]
+        names = {0: "the stem", 1: "the stem and stage 1"}.get(last, f"the stem and stages 1-{last}")
+        return (
+            f"frozen: {names}, {self.parameters:,} of {self.total:,} parameters of the backbone "
+            f"({self.share:.1%}) and {self.buffers:,} numbers of running statistics"
+        )
+
+
+def parse_stages(stages: int | str | Iterable[int], count: int) -> int:
+    """The n of a prefix 1..n given as `3`, `"3"`, `"1-3"`, `"1,2,3"` or `{1, 2, 3}`; 0 for none.
+
+    Raises:
+        InputError: not a prefix (a frozen stage behind a trainable one), or beyond `count`.
+    """
+    numbers = _stage_numbers(stages)
+    last = max(numbers, default=0)
+    # The stem (0) may be named or not: it is always part of the prefix.
+    if set(numbers) - {0} != set(range(1, last + 1)):
+        raise InputError(
+            f"freeze {stages!r} is not a prefix: stages freeze from the stem on; write {last} or '1-{last}'"
+        )
+    if last > count:
+        raise InputError(f"freeze {stages!r}: this backbone has the stages 1-{count}")
+    return last
+
+
+def _stage_numbers(stages: int | str | Iterable[int]) -> list[int]:
+    if isinstance(stages, int):
+        if stages < 0:
+            raise InputError(f"freeze {stages}: the number of stages cannot be negative")
+        return list(range(stages + 1))
+    if not isinstance(stages, str):
+        return sorted(stages)
+    if stages.strip() in ("", "none"):
+        return []
+    if re.fullmatch(r"\s*\d+\s*", stages):
+        return list(range(int(stages) + 1))
+    numbers: list[int] = []
+    for part in stages.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        if match is None or int(match[2] or match[1]) < int(match[1]):
+            raise InputError(f"freeze {stages!r} is not understood: write a number or a range, 3 or 1-3")
+        first = int(match[1])
+        numbers.extend(range(first, int(match[2] or first) + 1))
+    return numbers
+
+
+def freeze_report(backbone: "Backbone") -> FreezeReport:
+    """Count what `backbone` holds still now."""
+    frozen = backbone.frozen_modules()
+    return FreezeReport(
+        stages=tuple(range(backbone.frozen_stages + 1)) if backbone.frozen_stages else (),
+        parameters=sum(tensor.numel() for module in frozen for tensor in module.parameters()),
+        buffers=sum(tensor.numel() for module in frozen for tensor in module.buffers()),
+        total=backbone.num_parameters(),
+    )
+
+
+def warn_untrained() -> None:
+    warnings.warn(
+        "freezing a backbone that has no pretrained weights: its frozen stages stay random. "
+        "Give weights, or freeze nothing.",
+        stacklevel=3,
+    )
+
+
+def frozen_digests(backbone: "Backbone") -> dict[str, str]:
+    """SHA-256 of every frozen parameter and buffer, by its name in the state dict."""
+    state = backbone.state_dict()
+    frozen = {id(tensor) for module in backbone.frozen_modules() for tensor in _tensors(module)}
+    names = [name for name, tensor in _named_tensors(backbone) if id(tensor) in frozen]
+    return {name: _digest(state[name]) for name in names if name in state}
+
+
+def changed_tensors(backbone: "Backbone", digests: Mapping[str, str]) -> list[str]:
+    """The names whose tensors are not bit for bit what `frozen_digests` saw."""
+    state = backbone.state_dict()
+    return [name for name, digest in digests.items() if _digest(state[name]) != digest]
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def _named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from module.named_parameters()
+    yield from module.named_buffers()
+
+
+def _digest(tensor: Tensor) -> str:
+    data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return hashlib.sha256(data.numpy().tobytes()).hexdigest()

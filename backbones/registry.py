@@ -1,0 +1,65 @@
+"""Backbones by name."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from backbones.errors import InputError, nearest
+from backbones.features import Backbone
+from backbones.weights import hub_state_dict, load_weights, read_state_dict
+
+Builder = Callable[..., Backbone]
+
+_builders: dict[str, Builder] = {}
+
+
+def register_backbone(name: str, builder: Builder) -> None:
+    """Add `builder(**options) -> Backbone` under `name`. It gets `norm` and the other options of
+    `create_backbone` that the caller gave.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if name in _builders:
+        raise ValueError(f"the backbone {name!r} is registered already")
+    _builders[name] = builder
+
+
+def list_backbones() -> list[str]:
+    """The registered names, in alphabetical order."""
+    return sorted(_builders)
+
+
+def create_backbone(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    norm: str = "batch",
+    frozen_stages: int | str | Iterable[int] = 0,
+    **options: Any,
+) -> Backbone:
+    """Build a backbone by name.
+
+    Args:
+        name: one of `list_backbones()`.
+        weights: None for a fresh initialisation, "imagenet" for torchvision's checkpoint (downloaded),
+            or the path of a .safetensors or .pth file. `backbone.load_report` tells how it fitted.
+        norm: batch | frozen.
+        frozen_stages: 0 for none; n for the stem and stages 1..n. See `Backbone.freeze`.
+        options: what the variant takes; `stride_in_1x1` and `init` for the ResNets.
+
+    Raises:
+        InputError: an unknown name or value, or weights that do not fit.
+        TypeError: an option that this backbone does not take.
+    """
+    if name not in _builders:
+        raise InputError(
+            f"backbone {name!r} is not known{nearest(name, _builders)} (known: {', '.join(list_backbones())})"
+        )
+    backbone = _builders[name](norm=norm, **options)
+    if weights is not None:
+        state = hub_state_dict(name) if weights == "imagenet" else read_state_dict(weights)
+        source = f"{name}'s ImageNet weights" if weights == "imagenet" else str(weights)
+        backbone.load_report = load_weights(backbone, state, source=source)
+    backbone.freeze(frozen_stages)
+    return backbone

@@ -1,0 +1,126 @@
+"""Reading checkpoints and fitting them to a backbone, with an account of what went where."""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torchvision
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from backbones.errors import InputError
+
+_CLASSIFIERS = ("fc.", "classifier.", "head.fc.")
+# torch.nn.BatchNorm counts batches since 2018; older and converted checkpoints lack the counter.
+_OPTIONAL = ".num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """How a checkpoint fitted; names are those of the state dict.
+
+    Attributes:
+        matched: taken as they are.
+        adapted: taken after a change of shape or meaning.
+        missing: in the model, not in the checkpoint: left at their initialisation.
+        unexpected: in the checkpoint, not in the model.
+        left_out: the checkpoint's classifier, which a backbone has no place for.
+    """
+
+    matched: tuple[str, ...]
+    adapted: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.matched)} tensors taken"]
+        for label in ("adapted", "missing", "unexpected"):
+            if names := getattr(self, label):
+                parts.append(f"{len(names)} {label} ({names[0]}{', ...' if len(names) > 1 else ''})")
+        if self.left_out:
+            parts.append(f"the classifier left out ({', '.join(self.left_out)})")
+        return ", ".join(parts)
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .pth file, on the CPU. Never unpickles code.
+
+    Raises:
+        InputError: no such file, not readable, or no state dict in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such weights file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path}: not a readable checkpoint of plain tensors (.safetensors or .pth): {reason}"
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(f"{path}: holds no state dict; save model.state_dict()")
+    return {key.removeprefix("module."): value for key, value in content.items()}
+
+
+def hub_state_dict(name: str) -> dict[str, Tensor]:
+    """torchvision's best ImageNet checkpoint of this name, downloaded with a progress bar or cached."""
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    return dict(weights.get_state_dict(progress=True, check_hash=True))
+
+
+def load_weights(
+    module: nn.Module, state: Mapping[str, Tensor], *, source: str = "the checkpoint", min_matched: float = 1.0
+) -> LoadReport:
+    """Copy the tensors of `state` whose names and shapes fit into `module`.
+
+    Args:
+        source: what messages call the checkpoint.
+        min_matched: the share of the module's tensors (0..1) that must be found in `state`; the
+            default asks for all of them. Counters of batches seen are never asked for.
+
+    Raises:
+        InputError: fewer match than `min_matched`. The module is as it was.
+    """
+    own = module.state_dict()
+    matched = tuple(key for key in own if key in state and state[key].shape == own[key].shape)
+    wrong_shape = [key for key in own if key in state and state[key].shape != own[key].shape]
+    missing = tuple(key for key in own if key not in matched and not key.endswith(_OPTIONAL))
+    foreign = [key for key in state if key not in own and not key.endswith(_OPTIONAL)]
+    left_out = tuple(key for key in foreign if key.startswith(_CLASSIFIERS))
+    unexpected = tuple(key for key in foreign if key not in left_out)
+
+    found = sum(not key.endswith(_OPTIONAL) for key in matched)
+    asked = found + len(missing)
+    if found < min_matched * asked:
+        raise InputError(
+            f"{source}: does not fit this model: {found} of {asked} tensors match, "
+            f"{min_matched:.0%} are asked for{_examples(own, state, wrong_shape, missing, unexpected)}"
+        )
+    module.load_state_dict({key: state[key] for key in matched}, strict=False)
+    return LoadReport(matched, (), missing, unexpected, left_out)
+
+
+def _examples(
+    own: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    wrong_shape: list[str],
+    missing: tuple[str, ...],
+    unexpected: tuple[str, ...],
+) -> str:
+    if wrong_shape:
+        key = wrong_shape[0]
+        return f"; {key} is {tuple(state[key].shape)} there and {tuple(own[key].shape)} here"
+    parts = [f"; it lacks {missing[0]}"] if missing else []
+    if unexpected:
+        parts.append(f" and has {unexpected[0]}")
+    return "".join(parts)

@@ -1,0 +1,70 @@
+"""`evaluate`: the metrics of a trained model on a split."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.console import Console
+
+from tasks.commands.cli import guard, parse
+
+
+@dataclass(frozen=True)
+class EvaluateArguments:
+    run: tyro.conf.Positional[Path]
+    """A run's folder, or a checkpoint in it."""
+    split: Literal["train", "val", "test"] = "val"
+    """Which pictures."""
+    data: str | None = None
+    """Another data set with the same classes. None: the run's own."""
+    workers: int = 1
+    """Processes that read pictures."""
+    evaluator: Literal["hotcoco", "pycocotools"] = "hotcoco"
+    """Who computes the COCO metrics."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if argv is None else argv
+    return guard(lambda console: _evaluate(_parse(arguments), console))
+
+
+def _parse(argv: list[str]) -> EvaluateArguments:
+    return parse(EvaluateArguments, argv, command="evaluate", description="The metrics of a trained model.")
+
+
+def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
+    from accelerate import Accelerator
+
+    from backbones import InputError
+    from tasks.commands.summary import metrics_table
+    from tasks.config import DataSettings, Settings, read_yaml
+    from tasks.create import checkpoint_folder, task_from_checkpoint
+    from tasks.data.loading import Loader
+    from tasks.data.open import open_data
+    from tasks.data.samples import with_classes
+    from tasks.data.transforms import DetectionTransform
+    from tasks.training.trainer import evaluate
+
+    folder = checkpoint_folder(arguments.run)
+    task, description = task_from_checkpoint(folder, arguments.evaluator)
+    if arguments.data is not None:
+        settings = DataSettings(path=arguments.data, image_size=description["image_size"])
+    else:
+        settings = Settings(**read_yaml(folder.parent / "config.yaml")).data
+    data = with_classes(open_data(settings), task.classes)
+    console.print(str(data), markup=False)
+    if arguments.split not in data.splits:
+        raise InputError(f"{settings.path}: has no {arguments.split} split (it has {', '.join(data.splits)})")
+    loader = Loader(
+        data.splits[arguments.split],
+        DetectionTransform(description["image_size"]),
+        batch_size=settings.batch_size,
+        workers=arguments.workers,
+    )
+    accelerator = Accelerator()
+    task.model.to(accelerator.device)
+    metrics = evaluate(task, task.model, loader, accelerator, description["precision"], console)
+    console.print(metrics_table({arguments.split: metrics}, str(folder)))
+    return 0

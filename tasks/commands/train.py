@@ -1,0 +1,168 @@
+"""`train`: settings in, a run's folder out."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from tasks.commands.cli import guard, parse_settings
+from tasks.config import Settings
+
+if TYPE_CHECKING:
+    from backbones import Backbone
+    from tasks.data.samples import DataSet
+    from tasks.training.checkpoint import TrainingState
+    from tasks.training.run import Run
+
+_DROPPED_SHOWN = 10
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if argv is None else argv
+    return guard(lambda console: train(parse_settings(arguments), console))
+
+
+def train(settings: Settings, console: Console) -> int:
+    """Train, validate, test; returns the exit code."""
+    # Here, not above: torch takes seconds, and --help and wrong flags are answered without it.
+    import torch
+
+    from tasks.create import backbone_from, create_task, describe
+    from tasks.data.open import open_data
+    from tasks.training.run import Run
+    from tasks.training.trainer import Trainer
+
+    run = Run(_output(settings))
+    resumed = settings.resume and run.has_last()
+    if settings.resume and not resumed:
+        console.print(f"{run.folder}: no last/ to resume from, starting over")
+    if not settings.resume:
+        run.check_free()
+    if resumed and run.read_summary().get("status") == "completed":
+        console.print(f"{run.folder}: this run is complete; its figures are in {run.summary}")
+        return 0
+
+    data = open_data(settings.data)
+    _print_data(data, console)
+    torch.manual_seed(settings.seed)
+    backbone = backbone_from(settings.backbone)
+    _print_backbone(settings, backbone, console)
+    task = create_task(settings.task, backbone, data.classes, head=settings.head, evaluator=settings.evaluator)
+    if resumed:
+        _check_classes(run, data)
+    else:
+        run.start(settings)
+    trainer = Trainer(task, settings, run, describe(settings, backbone, data.classes), console)
+    if resumed:
+        trainer.resume()
+        console.print(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")
+    console.print(f"training into {run.folder}")
+    return _fit(trainer, settings, data, run, console)
+
+
+def _fit(trainer: Any, settings: Settings, data: "DataSet", run: "Run", console: Console) -> int:
+    from tasks.commands.summary import metrics_table
+    from tasks.data.loading import Loader
+    from tasks.data.transforms import DetectionTransform
+    from tasks.training.checkpoint import load_weights_into
+    from tasks.training.trainer import Interrupted, evaluate
+
+    def loader(split: str) -> Loader:
+        train = split == "train"
+        return Loader(
+            data.splits[split],
+            DetectionTransform(settings.data.side, settings.data.augment if train else "none"),
+            batch_size=settings.data.batch_size,
+            workers=settings.data.workers,
+            seed=settings.seed,
+            shuffle=train,
+        )
+
+    try:
+        state = trainer.fit(loader("train"), loader("val"))
+    except Exception as error:
+        status = "interrupted" if isinstance(error, Interrupted) else "failed"
+        run.finish({"status": status, "error": str(error), "environment": _environment()})
+        raise
+    summary = _summary(state, len(data.splits["train"]) * settings.schedule.epochs)
+    tables = {"val": state.best["metrics"]}
+    if "test" in data.splits:
+        load_weights_into(trainer.task.model, run.best)
+        summary["test"] = tables["test"] = evaluate(
+            trainer.task, trainer.model, loader("test"), trainer.accelerator, settings.precision, console
+        )
+    run.finish(summary)
+    console.print(metrics_table(tables, f"best checkpoint (epoch {state.best['epoch']})"))
+    console.print(
+        f"{summary['train_seconds']:.0f} s of training, {summary['images_per_second']:.1f} pictures/s; "
+        f"the best checkpoint is {run.best}"
+    )
+    return 0
+
+
+def _output(settings: Settings) -> Path:
+    if settings.output is not None:
+        return Path(settings.output)
+    now = time.strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{settings.task}-{settings.backbone.name.replace('/', '-')}-{now}"
+
+
+def _print_data(data: "DataSet", console: Console) -> None:
+    console.print(str(data), markup=False)
+    for line in data.dropped[:_DROPPED_SHOWN]:
+        console.print(f"warning: dropped: {line}", markup=False)
+    if data.dropped:
+        console.print(f"warning: {len(data.dropped)} boxes dropped in all")
+    if missing := data.classes_without_objects():
+        console.print(f"warning: no object in train of: {', '.join(missing)}", markup=False)
+
+
+def _print_backbone(settings: Settings, backbone: "Backbone", console: Console) -> None:
+    from backbones.freezing import freeze_report
+
+    if backbone.load_report is not None:
+        console.print(f"{settings.backbone.weights}: {backbone.load_report}", markup=False)
+    console.print(f"{settings.backbone.name}: {freeze_report(backbone)}")
+
+
+def _check_classes(run: "Run", data: "DataSet") -> None:
+    from backbones import InputError
+    from tasks.training.checkpoint import read_description
+
+    trained = tuple(read_description(run.last)["classes"])
+    if trained != data.classes:
+        raise InputError(
+            f"{run.last}: was trained on the classes {', '.join(trained)}; the data has {', '.join(data.classes)}"
+        )
+
+
+def _summary(state: "TrainingState", images: int) -> dict[str, Any]:
+    assert state.best is not None
+    return {
+        "status": "completed",
+        "metrics": state.best["metrics"],
+        "best": {"epoch": state.best["epoch"], "step": state.best["step"]},
+        "seconds": state.seconds,
+        "train_seconds": state.train_seconds,
+        "images_per_second": images / state.train_seconds,
+        "environment": _environment(),
+    }
+
+
+def _environment() -> dict[str, Any]:
+    import platform
+    from importlib.metadata import version
+
+    import torch
+
+    packages = ("vertebra", "torch", "torchvision", "albumentations", "hotcoco", "accelerate")
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "packages": {name: version(name) for name in packages},
+    }

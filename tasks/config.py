@@ -1,0 +1,239 @@
+"""Every setting, with its type, its range and its default. Imports neither torch nor the rest of `tasks`.
+
+A setting has one path, `optim.weight_decay`: as a flag `--optim.weight-decay`, in YAML as nested or
+dotted keys. Some have a short flag as well.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import tyro
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SHAPES = "shapes"
+_DEFAULT_SIDE = {"shapes": 128, "pictures": 320}
+
+
+class SettingsError(Exception):
+    """A setting cannot be used; the message is one line that names its path, its value and the cure.
+
+    Not a ValueError: pydantic and tyro would wrap those in reports of their own.
+    """
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    path_prefix: ClassVar[str] = ""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(_explain(error, self)) from None
+
+
+class DataSettings(_Group):
+    """What to train on."""
+
+    path_prefix = "data."
+
+    path: Annotated[str, tyro.conf.arg(aliases=["--data"])] = SHAPES
+    """`shapes` (pictures made on the fly) or a folder: Pascal VOC or COCO, recognised by its layout."""
+    image_size: Annotated[int | None, tyro.conf.arg(aliases=["--image-size"])] = Field(None, ge=32)
+    """Short side in pixels; the long side is at most 1.5 times that. None: 128 for shapes, else 320."""
+    batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch-size"])] = Field(4, ge=1)
+    """Pictures a step."""
+    workers: int = Field(1, ge=0)
+    """Processes that read pictures; any number gives the same run."""
+    augment: Literal["none", "light"] = "light"
+    """`light` mirrors every second picture."""
+    voc_one_based: bool = False
+    """Pascal VOC coordinates count from 1, as in the original challenge; labelImg's count from 0."""
+    count: int = Field(600, ge=1)
+    """How many pictures of shapes to train on; a tenth as many validate."""
+
+    @property
+    def side(self) -> int:
+        """The short side in pixels, the default resolved."""
+        return self.image_size or _DEFAULT_SIDE["shapes" if self.path == SHAPES else "pictures"]
+
+
+class BackboneSettings(_Group):
+    """The network under the head."""
+
+    path_prefix = "backbone."
+
+    name: Annotated[str, tyro.conf.arg(aliases=["--backbone"])] = "resnet18"
+    """A registered name, such as resnet50."""
+    weights: Annotated[str | None, tyro.conf.arg(aliases=["--weights"])] = None
+    """`imagenet` (downloaded) or a .safetensors or .pth file. None trains from scratch."""
+    freeze: Annotated[str, tyro.conf.arg(aliases=["--freeze"])] = "0"
+    """Stages held still, from the stem on: 3 or 1-3."""
+    norm: Annotated[str, tyro.conf.arg(aliases=["--norm"])] = "batch"
+    """batch | frozen."""
+    stride_in_1x1: bool = False
+    """The original bottleneck (caffe, detectron2): the stride on the first 1x1, not on the 3x3."""
+    hold_norms: bool | None = None
+    """Keep the running statistics of trainable stages too. None: where pretrained weights are given."""
+    init: Literal["he", "zero_last"] = "he"
+    """Initialisation from scratch; zero_last starts every residual branch at zero."""
+
+
+class HeadSettings(_Group):
+    """The task's part."""
+
+    path_prefix = "head."
+
+    name: Annotated[Literal["faster_rcnn"], tyro.conf.arg(aliases=["--head"])] = "faster_rcnn"
+    """faster_rcnn."""
+    anchor_scale: float = Field(8.0, gt=0)
+    """Side of the square anchor in strides of its level: 8 makes 32 px on p2 to 512 px on p6."""
+    rois_per_image: int = Field(512, ge=1)
+    """Proposals a picture that the box head trains on."""
+    score_threshold: float = Field(0.05, ge=0, lt=1)
+    """Detections below are not kept."""
+    detections_per_image: int = Field(100, ge=1)
+    """At most so many are kept."""
+
+
+class OptimSettings(_Group):
+    """How a step is taken."""
+
+    path_prefix = "optim."
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    """sgd (momentum 0.9) or adamw."""
+    lr: Annotated[float, tyro.conf.arg(aliases=["--lr"])] = Field(0.01, gt=0)
+    """Highest learning rate, after warmup."""
+    weight_decay: float = Field(1e-4, ge=0)
+    """On weights of two and more dimensions; norms and biases have none."""
+    clip_norm: float = Field(10.0, gt=0)
+    """Longest gradient; longer ones are scaled down."""
+
+
+class ScheduleSettings(_Group):
+    """How long, and how the learning rate goes."""
+
+    path_prefix = "schedule."
+
+    epochs: Annotated[int, tyro.conf.arg(aliases=["--epochs"])] = Field(4, ge=1)
+    """Passes over the training set."""
+    warmup_steps: int = Field(50, ge=0)
+    """Steps of linear warmup, at most a tenth of the run; then a cosine down to zero."""
+
+
+class Settings(_Group):
+    """Everything a run needs; written to its config.yaml."""
+
+    task: Literal["detection"] = "detection"
+    """What to learn."""
+    config: str | None = None
+    """A YAML file of settings; flags win over it."""
+    data: DataSettings = DataSettings()
+    backbone: BackboneSettings = BackboneSettings()
+    head: HeadSettings = HeadSettings()
+    optim: OptimSettings = OptimSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 computes convolutions in bfloat16; weights, boxes and losses stay in fp32."""
+    seed: int = Field(0, ge=0)
+    """The same seed gives the same run."""
+    output: str | None = None
+    """The run's folder. None: runs/<task>-<backbone>-<time>."""
+    resume: bool = False
+    """Continue the run in --output from its own config.yaml."""
+    save_every: int | None = Field(None, ge=1)
+    """Write last/ every so many steps, besides after every epoch."""
+    verify_freeze: bool = False
+    """At the end, compare every frozen tensor bit for bit with what it was."""
+    evaluator: Literal["hotcoco", "pycocotools"] = "hotcoco"
+    """Who computes the COCO metrics."""
+
+
+# In YAML a scalar for a group means this field of it.
+_SCALARS = {"data": "path", "backbone": "name", "head": "name", "optim": "lr", "schedule": "epochs"}
+
+
+def setting_paths(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
+    """Every setting's path: data.path, data.image_size, ..."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from setting_paths(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The nested mapping in a YAML file of settings, its shorthands spelled out.
+
+    Raises:
+        SettingsError: the file is missing, no YAML, or no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path}: must hold settings as 'key: value' lines")
+    return _spell_out(content)
+
+
+def _spell_out(content: Mapping[Any, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in content.items():
+        head, _, rest = str(key).replace("-", "_").partition(".")
+        if rest:
+            value = {rest: value}
+        if isinstance(value, Mapping):
+            value = _spell_out(value)
+        elif head in _SCALARS:
+            value = {_SCALARS[head]: value}
+        nested = merge(nested, {head: value})
+    return nested
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over` laid over it, group by group."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def differences(one: Settings, other: Settings) -> list[str]:
+    """The paths of the settings in which two differ."""
+    return [path for path in setting_paths() if get(one, path) != get(other, path)]
+
+
+def get(settings: Settings, path: str) -> Any:
+    """The value at a setting's path."""
+    value: Any = settings
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _explain(error: ValidationError, group: _Group) -> str:
+    first = error.errors(include_url=False)[0]
+    path = group.path_prefix + ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{path}: there is no such setting{nearest_setting(path)}"
+    return f"{path}: {first['input']!r}: {first['msg']}"
+
+
+def nearest_setting(path: str) -> str:
+    """`"; did you mean data.workers?"`, or an empty string where nothing is near."""
+    leaves = {known.rsplit(".", 1)[-1]: known for known in setting_paths()}
+    near_path = difflib.get_close_matches(path, list(setting_paths()), n=1, cutoff=0.8)
+    near_leaf = difflib.get_close_matches(path.rsplit(".", 1)[-1], list(leaves), n=1, cutoff=0.7)
+    matches = near_path or [leaves[leaf] for leaf in near_leaf]
+    return f"; did you mean {matches[0]}?" if matches else ""

@@ -1,0 +1,96 @@
+"""A task from its settings, or from a checkpoint."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from backbones import Backbone, InputError, create_backbone
+from tasks.config import BackboneSettings, HeadSettings, Settings, SettingsError
+from tasks.detection.metric import Evaluator
+from tasks.detection.task import DetectionTask
+from tasks.training.checkpoint import load_weights_into, read_description, recover
+
+
+def create_task(
+    task: str,
+    backbone: Backbone,
+    classes: Sequence[str],
+    *,
+    head: HeadSettings | None = None,
+    evaluator: Evaluator = "hotcoco",
+) -> DetectionTask:
+    """Put a head on a backbone.
+
+    Args:
+        task: detection.
+        backbone: as `create_backbone` makes it, with its weights and frozen stages.
+        classes: the names, without a background.
+        head: its settings; the defaults where None.
+        evaluator: hotcoco | pycocotools.
+
+    Returns:
+        The task; its `model` is an ordinary module.
+    """
+    if task != "detection":
+        raise InputError(f"task {task!r} is not known (known: detection)")
+    return DetectionTask(backbone, classes, head or HeadSettings(), evaluator)
+
+
+def backbone_from(settings: BackboneSettings) -> Backbone:
+    """The backbone that the settings describe, with its weights, frozen stages and held norms."""
+    options = {"stride_in_1x1": settings.stride_in_1x1, "init": settings.init}
+    backbone = create_backbone(
+        settings.name, weights=settings.weights, norm=settings.norm, frozen_stages=settings.freeze, **options
+    )
+    held = settings.hold_norms
+    backbone.hold_norms(settings.weights is not None if held is None else held)
+    return backbone
+
+
+def describe(settings: Settings, backbone: Backbone, classes: Sequence[str]) -> dict[str, Any]:
+    """What model.json says: enough to build the task again and to feed it."""
+    return {
+        "task": settings.task,
+        "classes": list(classes),
+        "backbone": settings.backbone.model_dump(),
+        "head": settings.head.model_dump(),
+        "image_size": settings.data.side,
+        "mean": list(backbone.mean),
+        "std": list(backbone.std),
+        "precision": settings.precision,
+        "lineage": {"weights": settings.backbone.weights, "data": settings.data.path, "seed": settings.seed},
+    }
+
+
+def checkpoint_folder(run: str | Path) -> Path:
+    """The checkpoint that `run` means: itself, or the best one of a run's folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    run = Path(run)
+    for folder in (run, run / "best"):
+        recover(folder)
+        if (folder / "model.json").is_file():
+            return folder
+    raise InputError(f"{run}: neither a run's folder with best/ nor a checkpoint in one")
+
+
+def task_from_checkpoint(folder: Path, evaluator: Evaluator = "hotcoco") -> tuple[DetectionTask, Mapping[str, Any]]:
+    """The trained task in a checkpoint's folder, and its model.json.
+
+    Raises:
+        InputError: the checkpoint is incomplete or unreadable.
+    """
+    description = read_description(folder)
+    try:
+        backbone_settings = BackboneSettings(**description["backbone"])
+        head = HeadSettings(**description["head"])
+        task_name, classes = description["task"], description["classes"]
+        built = backbone_settings.model_copy(update={"weights": None, "freeze": "0"})
+    except (KeyError, TypeError, SettingsError) as error:
+        raise InputError(f"{folder / 'model.json'}: not a description of a model: {error}") from None
+    task = create_task(task_name, backbone_from(built), classes, head=head, evaluator=evaluator)
+    load_weights_into(task.model, folder)
+    task.model.eval()
+    return task, description

@@ -1,0 +1,1 @@
+"""Pictures and their annotations: readers, transforms, loading."""

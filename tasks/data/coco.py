@@ -1,0 +1,129 @@
+"""COCO JSON: annotations/instances_*.json beside folders of pictures."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from backbones.errors import InputError, nearest
+from tasks.data.samples import BoxList, DataSet, Sample, by_name
+
+_PREFIX = "instances_"
+
+
+def is_coco(folder: Path) -> bool:
+    return any((folder / "annotations").glob(f"{_PREFIX}*.json"))
+
+
+def read_coco(folder: Path) -> DataSet:
+    """Read annotations/instances_{train,val,test}*.json.
+
+    The classes are train's categories in the order of their ids, gaps closed. Pictures lie in the folder
+    of the file's name (instances_train2017.json: train2017/), in that of the split, or in images/.
+
+    Raises:
+        InputError: a file is missing or unreadable, its parts disagree, or val or test has a class that
+            train lacks.
+    """
+    files = {split: _split_file(folder, split) for split in ("train", "val", "test")}
+    for split in ("train", "val"):
+        if files[split] is None:
+            raise InputError(f"{folder / 'annotations' / _PREFIX}{split}*.json: missing; it holds the {split} split")
+    contents = {split: _read_json(path) for split, path in files.items() if path is not None}
+    classes = tuple(_categories(files["train"], contents["train"]).values())
+    dropped: list[str] = []
+    splits: dict[str, tuple[Sample, ...]] = {}
+    for split, content in contents.items():
+        path = files[split]
+        assert path is not None
+        splits[split], lines = _read_split(folder, path, content, classes)
+        dropped += lines
+    return DataSet("COCO", classes, splits, tuple(dropped))
+
+
+def _split_file(folder: Path, split: str) -> Path | None:
+    found = sorted((folder / "annotations").glob(f"{_PREFIX}{split}*.json"))
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        raise InputError(f"{folder / 'annotations'}: {names} both look like the {split} split; keep one")
+    return found[0] if found else None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not readable JSON: {error}") from None
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise InputError(f"{path}: not a COCO file: it has no list {key!r}")
+    return content
+
+
+def _categories(path: Path | None, content: dict[str, Any]) -> dict[int, str]:
+    categories = {item["id"]: item["name"] for item in sorted(content["categories"], key=lambda item: item["id"])}
+    if len(set(categories.values())) < len(content["categories"]):
+        raise InputError(f"{path}: two categories share an id or a name")
+    return categories
+
+
+def _read_split(
+    folder: Path, path: Path, content: dict[str, Any], classes: tuple[str, ...]
+) -> tuple[tuple[Sample, ...], list[str]]:
+    labels: dict[int, int] = {}
+    for category, name in _categories(path, content).items():
+        if name not in classes:
+            raise InputError(f"{path}: train has no class {name!r}{nearest(name, classes)}")
+        labels[category] = classes.index(name)
+    images = {item["id"]: item for item in content["images"]}
+    if not images:
+        raise InputError(f"{path}: lists no pictures")
+    if len(images) < len(content["images"]):
+        raise InputError(f"{path}: two pictures share an id")
+    annotations: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for item in content["annotations"]:
+        if item["image_id"] not in images:
+            raise InputError(f"{path}: annotation {item['id']} is for picture {item['image_id']}, which is not listed")
+        annotations[item["image_id"]].append(item)
+    pictures = _picture_folder(folder, path, next(iter(images.values()))["file_name"])
+    samples: list[Sample] = []
+    dropped: list[str] = []
+    for key, image in images.items():
+        boxes = _boxes(path, image, annotations[key], labels)
+        dropped += boxes.dropped
+        samples.append(boxes.sample(image["file_name"], pictures / image["file_name"]))
+    return by_name(samples), dropped
+
+
+def _boxes(path: Path, image: dict[str, Any], items: list[dict[str, Any]], labels: dict[int, int]) -> BoxList:
+    boxes = BoxList(f"{path}: {image['file_name']}", image["width"], image["height"])
+    for item in items:
+        what = f"annotation {item['id']}"
+        if item["category_id"] not in labels:
+            raise InputError(f"{path}: {what} has category {item['category_id']}, which is not listed")
+        bbox = item.get("bbox")
+        if not isinstance(bbox, list) or len(bbox) != 4 or not all(isinstance(v, int | float) for v in bbox):
+            raise InputError(f"{path}: {what} has no bbox of four numbers")
+        x, y, width, height = (float(value) for value in bbox)
+        boxes.add(
+            (x, y, x + width, y + height),
+            labels[item["category_id"]],
+            what=what,
+            area=float(item.get("area", width * height)),
+            crowd=bool(item.get("iscrowd", 0)),
+        )
+    return boxes
+
+
+def _picture_folder(folder: Path, path: Path, example: str) -> Path:
+    name = path.stem.removeprefix(_PREFIX)
+    split = next(split for split in ("train", "val", "test") if name.startswith(split))
+    candidates = [folder / name, folder / "images" / name, folder / split, folder / "images" / split, folder / "images"]
+    for candidate in candidates:
+        if (candidate / example).is_file():
+            return candidate
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    tried = ", ".join(f"{candidate.relative_to(folder)}/" for candidate in candidates)
+    raise InputError(f"{folder}: no folder of pictures for {path.name} (looked for {tried})")

@@ -1,0 +1,143 @@
+"""Samples into batches, in an order and with an augmentation that (seed, epoch, index) alone decide."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from backbones.errors import InputError
+from tasks.data.samples import Sample
+from tasks.data.transforms import sample_seed
+from tasks.task import Batch
+
+Key = tuple[int, int]  # (epoch, index): all that a worker needs to know
+Prepare = Callable[[Sample, int], tuple[Tensor, dict[str, Tensor], tuple[int, int]]]
+
+
+class EpochBatches(Sampler[list[Key]]):
+    """Batches of (epoch, index), every picture once an epoch.
+
+    Args:
+        count: pictures.
+        batch_size: pictures a batch; the last one may be smaller.
+        seed: of the order; None keeps the order of the samples.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int | None) -> None:
+        self.count = count
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+        self.first_batch = 0
+
+    def __len__(self) -> int:
+        return -(-self.count // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        order = list(range(self.count))
+        if self.seed is not None:
+            generator = torch.Generator().manual_seed(sample_seed(self.seed, self.epoch, self.count))
+            order = torch.randperm(self.count, generator=generator).tolist()
+        for batch in range(self.first_batch, len(self)):
+            indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield [(self.epoch, index) for index in indices]
+
+
+@dataclass(frozen=True)
+class _Example:
+    index: int
+    name: str
+    image: Tensor
+    target: dict[str, Tensor]
+    original_size: tuple[int, int]
+
+
+class _Pictures(Dataset[_Example | InputError]):
+    def __init__(self, samples: Sequence[Sample], prepare: Prepare, seed: int) -> None:
+        self.samples = samples
+        self.prepare = prepare
+        self.seed = seed
+
+    def __getitem__(self, key: Key) -> _Example | InputError:
+        epoch, index = key
+        sample = self.samples[index]
+        try:
+            image, target, original_size = self.prepare(sample, sample_seed(self.seed, epoch, index))
+        except InputError as error:
+            # Raised in a worker it would come back as a page of traceback; `batches` raises it.
+            return error
+        return _Example(index, sample.name, image, target, original_size)
+
+
+def _collate(examples: list[_Example | InputError]) -> Batch | InputError:
+    whole: list[_Example] = []
+    for example in examples:
+        if isinstance(example, InputError):
+            return example
+        whole.append(example)
+    return Batch(
+        images=[example.image for example in whole],
+        targets=[example.target for example in whole],
+        indices=[example.index for example in whole],
+        names=[example.name for example in whole],
+        original_sizes=[example.original_size for example in whole],
+    )
+
+
+def _start_worker(_worker: int) -> None:
+    # Each worker is one process of several: threads within it would only compete.
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+class Loader:
+    """The batches of a split, epoch by epoch.
+
+    Args:
+        samples: the split.
+        prepare: (sample, seed) -> (uint8 image (3, H, W), target, original (height, width)).
+        batch_size: pictures a batch.
+        workers: processes; any number gives the same batches.
+        seed: of the augmentation, and of the order where `shuffle` is set.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        prepare: Prepare,
+        *,
+        batch_size: int,
+        workers: int = 0,
+        seed: int = 0,
+        shuffle: bool = False,
+    ) -> None:
+        self.samples = samples
+        self._order = EpochBatches(len(samples), batch_size, seed if shuffle else None)
+        self._loader = DataLoader(
+            _Pictures(samples, prepare, seed),
+            batch_sampler=self._order,
+            num_workers=workers,
+            collate_fn=_collate,
+            worker_init_fn=_start_worker,
+            persistent_workers=workers > 0,
+            # Its own generator: iterating must not draw from the one that the training draws from.
+            generator=torch.Generator(),
+        )
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def batches(self, epoch: int = 0, first_batch: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from `first_batch` on.
+
+        Raises:
+            InputError: a picture cannot be read.
+        """
+        self._order.epoch, self._order.first_batch = epoch, first_batch
+        for batch in self._loader:
+            if isinstance(batch, InputError):
+                raise batch
+            yield batch

@@ -1,0 +1,33 @@
+"""From a setting to a data set: which reader a folder needs."""
+
+from pathlib import Path
+
+from backbones.errors import InputError
+from tasks.config import SHAPES, DataSettings
+from tasks.data.coco import is_coco, read_coco
+from tasks.data.samples import DataSet
+from tasks.data.shapes import shapes_data
+from tasks.data.voc import is_voc, read_voc
+
+
+def open_data(settings: DataSettings) -> DataSet:
+    """Read the data set that the settings name.
+
+    Raises:
+        InputError: the folder is missing, empty or of no known layout, or its content is wrong.
+    """
+    if settings.path == SHAPES:
+        return shapes_data(settings.count, settings.side)
+    folder = Path(settings.path)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such data folder")
+    if not any(folder.iterdir()):
+        raise InputError(f"{folder}: the data folder is empty")
+    if is_coco(folder):
+        return read_coco(folder)
+    if is_voc(folder):
+        return read_voc(folder, one_based=settings.voc_one_based)
+    raise InputError(
+        f"{folder}: no layout that is known here; wanted are annotations/instances_train*.json (COCO) "
+        "or Annotations/, JPEGImages/ and ImageSets/Main/ (Pascal VOC)"
+    )

@@ -1,0 +1,111 @@
+"""The built-in data: circles, squares and triangles on a noisy ground, with exact masks and boxes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.data.samples import BoxList, DataSet, Sample
+
+CLASSES = ("circle", "square", "triangle")
+_MAX_OBJECTS = 6
+_ATTEMPTS = 30
+
+
+@dataclass(frozen=True)
+class ShapePicture:
+    """One picture, fully given by its numbers.
+
+    Args:
+        seed, index: which picture; the same two numbers draw the same one.
+        width, height: in pixels.
+    """
+
+    seed: int
+    index: int
+    width: int
+    height: int
+
+    def render(self) -> NDArray[np.uint8]:
+        """uint8 RGB (height, width, 3)."""
+        return self.draw()[0]
+
+    def draw(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[int]]:
+        """The picture, its mask of objects, and the objects' labels.
+
+        Returns:
+            uint8 RGB (height, width, 3); uint8 (height, width), 0 for the ground and k for object k;
+            the label of object k at position k - 1.
+        """
+        generator = np.random.default_rng((self.seed, self.index))
+        ground = generator.integers(0, 256, 3)
+        mask = np.zeros((self.height, self.width), np.uint8)
+        colours = [ground]
+        labels: list[int] = []
+        for _ in range(int(generator.integers(1, _MAX_OBJECTS + 1))):
+            for _ in range(_ATTEMPTS):
+                label = int(generator.integers(len(CLASSES)))
+                shape = _random_shape(generator, label, self.width, self.height)
+                # Objects keep apart, so that every mask is whole and every box is its mask's.
+                if shape.any() and not (mask[shape] > 0).any():
+                    labels.append(label)
+                    mask[shape] = len(labels)
+                    colours.append(_distinct_colour(generator, ground))
+                    break
+        texture = generator.normal(0, 12, (self.height, self.width, 3))
+        image = np.clip(np.stack(colours)[mask] + texture, 0, 255).astype(np.uint8)
+        return image, mask, labels
+
+    def sample(self) -> Sample:
+        _, mask, labels = self.draw()
+        name = f"shapes-{self.seed}-{self.index:06d}"
+        boxes = BoxList(name, self.width, self.height)
+        for number, label in enumerate(labels, start=1):
+            rows, columns = np.nonzero(mask == number)
+            box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+            boxes.add(
+                tuple(float(edge) for edge in box),  # type: ignore[arg-type]
+                label,
+                what=CLASSES[label],
+                area=float(len(rows)),
+            )
+        return boxes.sample(name, self)
+
+
+def _random_shape(generator: np.random.Generator, label: int, width: int, height: int) -> NDArray[np.bool_]:
+    radius = generator.uniform(0.06, 0.22) * min(width, height)
+    centre_x = generator.uniform(radius, width - radius)
+    centre_y = generator.uniform(radius, height - radius)
+    angle = generator.uniform(0, 2 * np.pi)
+    y, x = np.mgrid[:height, :width] + 0.5
+    x, y = x - centre_x, y - centre_y
+    if CLASSES[label] == "circle":
+        return x**2 + y**2 <= radius**2
+    # A regular polygon is where every edge's outward distance is at most its apothem.
+    corners = 4 if CLASSES[label] == "square" else 3
+    edges = angle + 2 * np.pi * np.arange(corners) / corners
+    distance = np.stack([x * np.cos(edge) + y * np.sin(edge) for edge in edges])
+    return (distance <= radius * np.cos(np.pi / corners)).all(axis=0)
+
+
+def _distinct_colour(generator: np.random.Generator, ground: NDArray[np.int64]) -> NDArray[np.int64]:
+    while True:
+        colour = generator.integers(0, 256, 3)
+        if np.abs(colour - ground).sum() > 150:
+            return colour
+
+
+def shapes_data(count: int, side: int, seed: int = 0) -> DataSet:
+    """`count` square pictures to train on and a tenth as many (at least 16) to validate.
+
+    Args:
+        side: of a picture in pixels.
+        seed: the two splits never share a picture, whatever it is.
+    """
+    val_count = max(16, count // 10)
+    samples = [ShapePicture(seed, index, side, side).sample() for index in range(count + val_count)]
+    return DataSet(
+        layout="built-in shapes",
+        classes=CLASSES,
+        splits={"train": tuple(samples[:count]), "val": tuple(samples[count:])},
+    )

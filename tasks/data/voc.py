@@ -1,0 +1,133 @@
+"""Pascal VOC: Annotations/*.xml, JPEGImages/, ImageSets/Main/{train,val,test}.txt."""
+
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+from backbones.errors import InputError, nearest
+from tasks.data.samples import BoxList, DataSet, Sample, by_name
+
+_EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+
+
+def is_voc(folder: Path) -> bool:
+    return (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir()
+
+
+@dataclass(frozen=True)
+class _Object:
+    name: str
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class _Annotation:
+    path: Path
+    picture: Path
+    width: float
+    height: float
+    objects: tuple[_Object, ...]
+
+
+def read_voc(folder: Path, *, one_based: bool = False) -> DataSet:
+    """Read the splits that ImageSets/Main lists.
+
+    Classes are the names in train, in alphabetical order. Coordinates are taken as they stand: x_max
+    and y_max are the far edge, as labelImg writes them. Objects marked "difficult" are objects.
+
+    Args:
+        one_based: coordinates count pixels from 1 and include the last, as in the original challenge:
+            1 is taken from x_min and y_min.
+
+    Raises:
+        InputError: a file is missing or unreadable, or val or test has a class that train lacks.
+    """
+    annotations = {split: _read_split(folder, split) for split in ("train", "val", "test")}
+    found = {split: items for split, items in annotations.items() if items is not None}
+    for split in ("train", "val"):
+        if split not in found:
+            raise InputError(f"{folder / 'ImageSets/Main' / split}.txt: missing; it names the {split} pictures")
+    classes = tuple(sorted({item.name for annotation in found["train"] for item in annotation.objects}))
+    if not classes:
+        raise InputError(f"{folder}: no object in any of the {len(found['train'])} training annotations")
+    dropped: list[str] = []
+    splits: dict[str, tuple[Sample, ...]] = {}
+    for split, items in found.items():
+        samples = []
+        for annotation in items:
+            boxes = _clean(annotation, classes, one_based)
+            dropped += boxes.dropped
+            samples.append(boxes.sample(annotation.picture.name, annotation.picture))
+        splits[split] = by_name(samples)
+    return DataSet("Pascal VOC", classes, splits, tuple(dropped))
+
+
+def _clean(annotation: _Annotation, classes: tuple[str, ...], one_based: bool) -> BoxList:
+    boxes = BoxList(str(annotation.path), annotation.width, annotation.height)
+    for number, item in enumerate(annotation.objects, start=1):
+        if item.name not in classes:
+            raise InputError(
+                f"{annotation.path}: the class {item.name!r} does not occur in train"
+                f"{nearest(item.name, classes)} (train has {', '.join(classes)})"
+            )
+        x_min, y_min, x_max, y_max = item.box
+        first = 1.0 if one_based else 0.0
+        box = (x_min - first, y_min - first, x_max, y_max)
+        boxes.add(box, classes.index(item.name), what=f"object {number} ({item.name})")
+    return boxes
+
+
+def _read_split(folder: Path, split: str) -> list[_Annotation] | None:
+    listing = folder / "ImageSets" / "Main" / f"{split}.txt"
+    if not listing.is_file():
+        return None
+    names = [line.split()[0] for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not names:
+        raise InputError(f"{listing}: names no picture")
+    pictures = {path.stem: path for path in (folder / "JPEGImages").iterdir() if path.suffix in _EXTENSIONS}
+    annotations = []
+    for name in dict.fromkeys(names):
+        path = folder / "Annotations" / f"{name}.xml"
+        if name not in pictures:
+            raise InputError(f"{folder / 'JPEGImages' / name}.jpg: missing, but {listing} names it")
+        annotations.append(_read_xml(path, pictures[name]))
+    return annotations
+
+
+def _read_xml(path: Path, picture: Path) -> _Annotation:
+    try:
+        root = ElementTree.parse(path).getroot()
+        width = _number(root, "size/width")
+        height = _number(root, "size/height")
+        objects = tuple(
+            _Object(
+                name=_text(item, "name"),
+                box=(
+                    _number(item, "bndbox/xmin"),
+                    _number(item, "bndbox/ymin"),
+                    _number(item, "bndbox/xmax"),
+                    _number(item, "bndbox/ymax"),
+                ),
+            )
+            for item in root.iter("object")
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path}: missing; {picture.name} has no annotation") from None
+    except (ElementTree.ParseError, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable Pascal VOC annotation: {error}") from None
+    return _Annotation(path, picture, width, height, objects)
+
+
+def _text(element: ElementTree.Element, path: str) -> str:
+    text = element.findtext(path)
+    if text is None or not text.strip():
+        raise ValueError(f"<{element.tag}> has no {path}")
+    return text.strip()
+
+
+def _number(element: ElementTree.Element, path: str) -> float:
+    text = _text(element, path)
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{path} is {text!r}, not a number") from None

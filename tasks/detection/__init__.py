@@ -1,0 +1,1 @@
+"""Object detection: torchvision's heads on our backbones, judged by the COCO metrics."""

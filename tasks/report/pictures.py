@@ -1,0 +1,44 @@
+"""Predictions drawn over pictures."""
+
+import colorsys
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from tasks.detection.task import Detections
+
+_GOLDEN_RATIO = 0.618034
+
+
+def class_colour(label: int) -> tuple[int, int, int]:
+    """A colour that neighbours in the class map do not share."""
+    red, green, blue = colorsys.hsv_to_rgb(label * _GOLDEN_RATIO % 1.0, 0.85, 1.0)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def draw_detections(
+    image: NDArray[np.uint8], detections: Detections, classes: tuple[str, ...], score_threshold: float
+) -> Image.Image:
+    """The picture with a box, a name and a score for every object at or above the threshold.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+    """
+    drawn = Image.fromarray(image)
+    draw = ImageDraw.Draw(drawn)
+    short_side = min(drawn.size)
+    text_size = max(11, short_side // 40)
+    font = ImageFont.load_default(text_size)
+    line = max(2, short_side // 240)
+    rows = zip(detections.boxes.tolist(), detections.labels.tolist(), detections.scores.tolist(), strict=True)
+    for box, label, score in reversed(list(rows)):  # the best on top
+        if score < score_threshold:
+            continue
+        colour = class_colour(label)
+        draw.rectangle(box, outline=colour, width=line)
+        text = f"{classes[label]} {score:.2f}"
+        corner = (box[0], max(0.0, box[1] - text_size - line))
+        draw.rectangle(draw.textbbox(corner, text, font=font), fill=colour)
+        draw.text(corner, text, fill="black", font=font)
+    return drawn

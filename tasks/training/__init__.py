@@ -1,0 +1,1 @@
+"""The trainer, which knows no task, and what it stands on."""

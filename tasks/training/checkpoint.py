@@ -1,0 +1,134 @@
+"""Checkpoints: a folder with model.safetensors and model.json, and in last/ what resuming needs.
+
+A folder is written beside its place and renamed into it, so a reader finds the old one or the new one,
+whole, whenever the process is killed.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from backbones.errors import InputError
+
+WEIGHTS = "model.safetensors"
+DESCRIPTION = "model.json"
+TRAINING = "training.pt"
+
+
+@dataclass
+class TrainingState:
+    """Where a run stands, besides the model's weights.
+
+    Attributes:
+        epoch: the epoch to go on with.
+        batch: the batch in it to go on with.
+        step: optimizer steps done.
+        best: {"metrics", "epoch", "step"} of the best checkpoint, or None.
+        seconds, train_seconds: spent so far, with and without validation.
+        optimizer: its state dict.
+        random: the generators' states.
+        frozen: a digest of every frozen tensor as it was at the start, or None.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    best: dict[str, Any] | None = None
+    seconds: float = 0.0
+    train_seconds: float = 0.0
+    optimizer: dict[str, Any] | None = None
+    random: dict[str, Any] | None = None
+    frozen: dict[str, str] | None = None
+
+
+def save_checkpoint(
+    folder: Path, model: nn.Module, description: Mapping[str, Any], state: TrainingState | None = None
+) -> None:
+    """Write a checkpoint, atomically."""
+
+    def fill(new: Path) -> None:
+        weights = {key: value.detach().contiguous() for key, value in model.state_dict().items()}
+        save_file(weights, new / WEIGHTS)
+        (new / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+        if state is not None:
+            torch.save(vars(state), new / TRAINING)
+
+    _write_folder(folder, fill)
+
+
+def load_weights_into(model: nn.Module, folder: Path) -> None:
+    """Load a checkpoint's weights, strictly.
+
+    Raises:
+        InputError: they are missing, unreadable or not this model's.
+    """
+    path = folder / WEIGHTS
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+        model.load_state_dict(weights)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: not a readable checkpoint: {error}") from None
+    except RuntimeError as error:
+        reason = str(error).splitlines()
+        raise InputError(f"{path}: does not fit the model in {DESCRIPTION}: {' '.join(reason[1:2]).strip()}") from None
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The content of a checkpoint's model.json.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    path = folder / DESCRIPTION
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: not a checkpoint: it has no {DESCRIPTION}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+
+
+def read_state(folder: Path) -> TrainingState:
+    """What resuming needs, from last/.
+
+    Raises:
+        InputError: it is missing or unreadable.
+    """
+    path = folder / TRAINING
+    try:
+        return TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch.load's failures have no common class
+        reason = str(error).splitlines()[:1]
+        raise InputError(f"{path}: cannot be resumed from: {' '.join(reason)}") from None
+
+
+def recover(folder: Path) -> None:
+    """Undo a write that was cut off between its two renames."""
+    old = folder.with_name(f"{folder.name}.old")
+    if old.exists() and not folder.exists():
+        os.replace(old, folder)
+
+
+def _write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
+    recover(folder)
+    new, old = folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    new.mkdir(parents=True)
+    fill(new)
+    for path in new.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(new, folder)
+    shutil.rmtree(old, ignore_errors=True)

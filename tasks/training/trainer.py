@@ -1,0 +1,207 @@
+"""The training loop. It knows no task: a model, named losses, and a metric that chooses the best."""
+
+import math
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from rich.console import Console
+from torch import nn
+
+from backbones.freezing import changed_tensors, frozen_digests
+from tasks.config import Settings
+from tasks.data.loading import Loader
+from tasks.task import Task
+from tasks.training.checkpoint import TrainingState, load_weights_into, read_state, save_checkpoint
+from tasks.training.optim import learning_rate, make_optimizer
+from tasks.training.progress import epoch_bar
+from tasks.training.run import Run
+
+
+class TrainingError(RuntimeError):
+    """The run cannot go on; the message is one line."""
+
+
+class Interrupted(Exception):
+    """A signal asked the run to stop; last/ holds where it stood."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
+        self.exit_code = 128 + number
+
+
+class Trainer:
+    """Trains a task into a run's folder.
+
+    Args:
+        task: what to train.
+        settings: of the run.
+        run: the folder.
+        description: model.json's content; the trainer adds the epoch and the step.
+        console: where the progress goes.
+    """
+
+    def __init__(
+        self, task: Task, settings: Settings, run: Run, description: Mapping[str, Any], console: Console
+    ) -> None:
+        self.task = task
+        self.settings = settings
+        self.run = run
+        self.description = description
+        self.console = console
+        self.accelerator = Accelerator()
+        self.state = TrainingState()
+        task.model.to(self.accelerator.device).to(memory_format=torch.channels_last)
+        optimizer = make_optimizer(task.model, settings.optim)
+        self.model, self.optimizer = self.accelerator.prepare(task.model, optimizer)
+        torch.manual_seed(settings.seed)
+
+    def resume(self) -> None:
+        """Take up where last/ stands; the log forgets what came after it."""
+        load_weights_into(self.task.model, self.run.last)
+        self.state = read_state(self.run.last)
+        self.optimizer.load_state_dict(self.state.optimizer)
+        _restore_random(self.state.random)
+        self.run.keep_until(self.state.step)
+
+    def fit(self, train: Loader, val: Loader) -> TrainingState:
+        """Train to the end, validating after every epoch.
+
+        Raises:
+            TrainingError: the loss is not finite, or a frozen tensor changed.
+            Interrupted: SIGINT or SIGTERM came; last/ is written.
+            InputError: a picture cannot be read.
+        """
+        if self.settings.verify_freeze and self.state.frozen is None:
+            self.state.frozen = frozen_digests(self.task.backbone)
+        with _stop_signals() as stop:
+            for epoch in range(self.state.epoch, self.settings.schedule.epochs):
+                self._train_epoch(train, epoch, stop)
+                self._validate(val, epoch)
+                self.state = replace(self.state, epoch=epoch + 1, batch=0)
+                self._save_last()
+                if stop and epoch + 1 < self.settings.schedule.epochs:
+                    raise Interrupted(stop[0])
+        if self.state.frozen is not None:
+            self._verify_frozen(self.state.frozen)
+        return self.state
+
+    def _train_epoch(self, loader: Loader, epoch: int, stop: list[int]) -> None:
+        self.model.train()
+        schedule, steps = self.settings.schedule, len(loader) * self.settings.schedule.epochs
+        title = f"epoch {epoch + 1}/{schedule.epochs}"
+        with epoch_bar(self.console, title, len(loader), self.state.batch) as bar:
+            started = time.perf_counter()
+            for batch in loader.batches(epoch, first_batch=self.state.batch):
+                lr = learning_rate(self.state.step, steps, self.settings.optim.lr, schedule)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = lr
+                with autocast(self.accelerator.device, self.settings.precision):
+                    losses = self.task.losses(self.model, batch.to(self.accelerator.device))
+                    loss = torch.stack(list(losses.values())).sum()
+                value = loss.item()
+                if not math.isfinite(value):
+                    raise TrainingError(
+                        f"the loss is {value} at step {self.state.step + 1}, pictures {', '.join(batch.names)}; "
+                        f"last/ is as it was; try a lower optim.lr than {self.settings.optim.lr:g}"
+                    )
+                self.accelerator.backward(loss)
+                self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.optim.clip_norm)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+
+                now = time.perf_counter()
+                elapsed, started = now - started, now
+                self.state.step += 1
+                self.state.batch += 1
+                self.state.seconds += elapsed
+                self.state.train_seconds += elapsed
+                parts = {name: part.item() for name, part in losses.items()}
+                record = {"step": self.state.step, "epoch": epoch + 1, "split": "train", "lr": lr}
+                self.run.append(record | {"loss": value} | parts)
+                bar.advance(f"loss {value:.3f}  {len(batch.images) / elapsed:.1f} pictures/s")
+                if self.state.batch < len(loader):
+                    if stop:
+                        self._save_last()
+                        raise Interrupted(stop[0])
+                    if self.settings.save_every and self.state.step % self.settings.save_every == 0:
+                        self._save_last()
+
+    def _validate(self, loader: Loader, epoch: int) -> None:
+        started = time.perf_counter()
+        metrics = evaluate(self.task, self.model, loader, self.accelerator, self.settings.precision, self.console)
+        self.state.seconds += time.perf_counter() - started
+        record = {"step": self.state.step, "epoch": epoch + 1, "split": "val"}
+        self.run.append(record | metrics)
+        name = self.task.best_metric
+        self.console.print(f"epoch {epoch + 1}: {name} {metrics[name]:.3f} on {int(metrics['images'])} val pictures")
+        if self.state.best is None or metrics[name] > self.state.best["metrics"][name]:
+            self.state.best = {"epoch": epoch + 1, "step": self.state.step, "metrics": metrics}
+            save_checkpoint(self.run.best, self.task.model, self._description())
+
+    def _save_last(self) -> None:
+        self.state.optimizer = self.optimizer.state_dict()
+        self.state.random = _random_state()
+        save_checkpoint(self.run.last, self.task.model, self._description(), self.state)
+
+    def _description(self) -> dict[str, Any]:
+        return dict(self.description) | {"epoch": self.state.epoch + 1, "step": self.state.step}
+
+    def _verify_frozen(self, digests: Mapping[str, str]) -> None:
+        changed = changed_tensors(self.task.backbone, digests)
+        if changed:
+            raise TrainingError(f"{len(changed)} of {len(digests)} frozen tensors changed, the first {changed[0]}")
+        self.console.print(f"verified: {len(digests)} frozen tensors are bit for bit what they were")
+
+
+def evaluate(
+    task: Task, model: nn.Module, loader: Loader, accelerator: Accelerator, precision: str, console: Console
+) -> dict[str, float]:
+    """The task's metrics over all of a loader's pictures."""
+    model.eval()
+    metric = task.metric(loader.samples)
+    with epoch_bar(console, "evaluating", len(loader)) as bar, torch.inference_mode():
+        for batch in loader.batches():
+            with autocast(accelerator.device, precision):
+                predictions = task.predict(model, batch.to(accelerator.device))
+            metric.update(batch, predictions)
+            bar.advance("")
+    return metric.compute()
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def _random_state() -> dict[str, Any]:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def _restore_random(state: dict[str, Any] | None) -> None:
+    assert state is not None, "last/ was written without the generators' states"
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying of them, so that the step under way is finished."""
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,102 @@
+"""Checkpoints: what fits is taken, what does not is named, and no code is unpickled."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from backbones import InputError, create_backbone
+from backbones.weights import load_weights
+
+
+def _state() -> dict[str, torch.Tensor]:
+    return dict(torchvision.models.resnet18().state_dict())
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_both_formats_load(tmp_path: Path, suffix: str) -> None:
+    path, state = tmp_path / f"weights.{suffix}", _state()
+    save_file(state, path) if suffix == "safetensors" else torch.save(state, path)
+    backbone = create_backbone("resnet18", weights=path)
+    report = backbone.load_report
+    assert report is not None
+    assert backbone.pretrained
+    assert (report.missing, report.unexpected, set(report.left_out)) == ((), (), {"fc.weight", "fc.bias"})
+    assert all(torch.equal(value, state[key]) for key, value in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda s: {"state_dict": s}, lambda s: {"model": {f"module.{k}": v for k, v in s.items()}}]
+)
+def test_wrapped_state_dicts_load(tmp_path: Path, wrap: object) -> None:
+    torch.save(wrap(_state()), tmp_path / "w.pth")  # type: ignore[operator]
+    report = create_backbone("resnet18", weights=tmp_path / "w.pth").load_report
+    assert report is not None
+    assert not report.missing
+
+
+def test_old_checkpoints_without_batch_counters_load(tmp_path: Path) -> None:
+    state = {key: value for key, value in _state().items() if "num_batches" not in key}
+    torch.save(state, tmp_path / "w.pth")
+    report = create_backbone("resnet18", weights=tmp_path / "w.pth").load_report
+    assert report is not None
+    assert not report.missing
+
+
+class _Trap:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (Path("unpickled"),)  # type: ignore[return-value]
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("w.pth").write_bytes(pickle.dumps({"conv1.weight": _Trap()}, protocol=2))
+    with pytest.raises(InputError, match=r"w\.pth: not a readable checkpoint"):
+        create_backbone("resnet18", weights="w.pth")
+    assert not Path("unpickled").exists()
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_broken_files_are_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"not a checkpoint")
+    with pytest.raises(InputError, match=name):
+        create_backbone("resnet18", weights=tmp_path / name)
+    with pytest.raises(InputError, match="no such weights file"):
+        create_backbone("resnet18", weights=tmp_path / "absent.pth")
+
+
+def test_another_architecture_is_refused_and_nothing_changes(tmp_path: Path) -> None:
+    torch.save(torchvision.models.resnet34().state_dict(), tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"does not fit this model: \d+ of 265 tensors match"):
+        create_backbone("resnet50", weights=tmp_path / "w.pth")
+    backbone = create_backbone("resnet18")
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    state = _state() | {"conv1.weight": torch.zeros(64, 1, 7, 7)}
+    with pytest.raises(InputError, match=r"conv1\.weight is \(64, 1, 7, 7\) there and \(64, 3, 7, 7\) here"):
+        load_weights(backbone, state)
+    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
+
+
+def test_a_lower_share_may_be_allowed() -> None:
+    backbone = create_backbone("resnet18")
+    partial = {key: value for key, value in _state().items() if not key.startswith("layer4")}
+    report = load_weights(backbone, partial | {"extra": torch.zeros(1)}, min_matched=0.5)
+    assert all(key.startswith("layer4") for key in report.missing)
+    assert len(report.missing) == 25
+    assert report.unexpected == ("extra",)
+
+
+def test_imagenet_comes_through_torchvisions_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's cache is filled by hand: the file is found under torchvision's own name for it."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    weights = torchvision.models.ResNet18_Weights.DEFAULT
+    cache = tmp_path / "hub" / "checkpoints" / weights.url.rsplit("/", 1)[-1]
+    cache.parent.mkdir(parents=True)
+    state = _state()
+    torch.save(state, cache)
+    backbone = create_backbone("resnet18", weights="imagenet")
+    assert torch.equal(backbone.state_dict()["conv1.weight"], state["conv1.weight"])
+    assert backbone.pretrained

@@ -1,0 +1,60 @@
+"""One policy for every kind of picture file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backbones import InputError
+from tasks.data.pictures import check_file, read_picture
+
+
+def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
+    image = Image.new("RGB", (40, 20))
+    image.putpixel((0, 0), (255, 255, 255))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned clockwise: the top left corner comes to the top right
+    image.save(tmp_path / "a.png", exif=exif)
+    array = read_picture(tmp_path / "a.png")
+    assert array.shape == (40, 20, 3)
+    assert array[0, 19].tolist() == [255, 255, 255]
+
+
+def test_grey_palette_alpha_and_16_bit(tmp_path: Path) -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    colour = Image.new("RGBA", (4, 4), (10, 20, 30, 0))
+    colour.save(tmp_path / "alpha.png")
+    colour.convert("RGB").convert("P", palette=Image.Palette.ADAPTIVE).save(tmp_path / "palette.png")
+    expected = np.repeat(grey[:, :, None], 3, axis=2)
+    assert np.array_equal(read_picture(tmp_path / "grey.png"), expected)
+    assert np.array_equal(read_picture(tmp_path / "deep.png"), expected)
+    for name in ("alpha", "palette"):
+        array = read_picture(tmp_path / f"{name}.png")
+        assert (array.dtype, array[0, 0].tolist()) == (np.uint8, [10, 20, 30])
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_file_cut_short_is_found_with_and_without_decoding(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    check_file(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"trailing bytes of a camera")
+    check_file(path)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=rf"a\.{suffix}: the file is cut short"):
+        check_file(path)
+    with pytest.raises(InputError, match=rf"a\.{suffix}: not a readable picture"):
+        read_picture(path)
+
+
+def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("hello")
+    with pytest.raises(InputError, match=r"a\.jpg: not a readable picture"):
+        read_picture(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match=r"b\.jpg: the picture is missing"):
+        read_picture(tmp_path / "b.jpg")

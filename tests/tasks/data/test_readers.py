@@ -1,0 +1,249 @@
+"""Pascal VOC and COCO folders: what is read, what is dropped, what is refused."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backbones import InputError
+from tasks.config import DataSettings
+from tasks.data.open import open_data
+from tasks.data.samples import BoxList, DataSet, with_classes
+from tests.writers import CELLS, write_coco, write_voc
+
+Write = Callable[..., Path]
+
+
+def _open(folder: Path, **options: Any) -> DataSet:
+    return open_data(DataSettings(path=str(folder), **options))
+
+
+def _found(data: DataSet, split: str) -> dict[str, list[tuple[str, list[float]]]]:
+    return {
+        sample.name: [
+            (data.classes[label], box.tolist()) for label, box in zip(sample.labels, sample.boxes, strict=True)
+        ]
+        for sample in data.splits[split]
+    }
+
+
+def test_voc(voc: Write) -> None:
+    data = _open(voc())
+    assert data.layout == "Pascal VOC"
+    assert data.classes == ("red", "white")  # alphabetical
+    assert _found(data, "train") == {
+        "a.jpg": [("red", [10, 10, 40, 44])],
+        "b.jpg": [("red", [4, 6, 30, 40]), ("white", [32, 8, 60, 30])],
+    }
+    assert [sample.name for sample in data.splits["train"]] == ["a.jpg", "b.jpg"]  # by file name
+    assert data.splits["val"][0].areas.tolist() == [20 * 30]
+
+
+def test_voc_one_based_on_request(voc: Write) -> None:
+    data = _open(voc(), voc_one_based=True)
+    assert _found(data, "train")["a.jpg"] == [("red", [9, 9, 40, 44])]
+
+
+def test_coco_orders_classes_by_id_and_closes_gaps(coco: Write) -> None:
+    data = _open(coco())
+    assert data.layout == "COCO"
+    assert data.classes == ("white", "red")  # ids 3 and 7
+    assert _found(data, "train")["b.jpg"] == [("red", [4, 6, 30, 40]), ("white", [32, 8, 60, 30])]
+
+
+def test_coco_crowds_and_areas_are_kept(coco: Write) -> None:
+    def edit(split: str, content: dict[str, Any]) -> None:
+        content["annotations"][0] |= {"iscrowd": 1, "area": 123.5}
+
+    sample = _open(coco(edit=edit)).splits["train"][1]
+    assert sample.crowd.tolist() == [True, False]
+    assert sample.areas.tolist() == [123.5, 28 * 22]
+
+
+def test_a_picture_without_objects_is_kept(voc: Write) -> None:
+    data = _open(voc({"train": {"a": [("red", 1, 1, 9, 9)], "empty": []}, "val": {"v": []}}))
+    assert [len(sample.boxes) for sample in data.splits["train"]] == [1, 0]
+
+
+def test_the_real_sets(shared: Callable[[str], Path]) -> None:
+    """Counts of ../shared/data/README.md."""
+    bccd = _open(shared("bccd"))
+    assert [len(bccd.splits[split]) for split in ("train", "val", "test")] == [205, 87, 72]
+    count = Counter(bccd.classes[label] for split in bccd.splits.values() for s in split for label in s.labels)
+    assert count == {"RBC": 4155 - 2, "WBC": 372, "Platelets": 361}
+    assert sorted(Path(line.split(":")[0]).stem for line in bccd.dropped) == ["BloodImage_00338", "BloodImage_00343"]
+
+    tiny = _open(shared("coco_tiny"))
+    assert len(tiny.classes) == 80
+    sizes = {
+        split: (len(s), sum(len(x.boxes) for x in s), sum(x.crowd.sum() for x in s)) for split, s in tiny.splits.items()
+    }
+    assert sizes == {"train": (40, 368, 6), "val": (40, 550, 11)}
+
+
+def test_useless_boxes_are_dropped_and_named(voc: Write) -> None:
+    boxes = [("red", 5, 5, 5, 9), ("red", 70, 5, 90, 9), ("red", -8, -8, 20, 20), ("red", 30, 30, 20, 20)]
+    data = _open(voc({"train": {"a": boxes}, "val": {"v": []}}))
+    assert _found(data, "train") == {"a.jpg": [("red", [0, 0, 20, 20])]}
+    assert len(data.dropped) == 3
+    assert all("a.xml" in line for line in data.dropped)
+    assert [line.split(": ")[1] for line in data.dropped] == [
+        "object 1 (red) has no area",
+        "object 2 (red) lies outside the picture",
+        "object 4 (red) has no area",
+    ]
+
+
+coordinate = st.floats(-100, 200, allow_nan=False)
+
+
+@settings(max_examples=100, deadline=None)
+@given(boxes=st.lists(st.tuples(coordinate, coordinate, coordinate, coordinate), max_size=8))
+def test_kept_boxes_are_inside_and_have_area(boxes: list[tuple[float, float, float, float]]) -> None:
+    gathered = BoxList("here", 64, 48)
+    for box in boxes:
+        gathered.add(box, 0, what="box")
+    sample = gathered.sample("x", Path("x"))
+    assert len(sample.boxes) + len(gathered.dropped) == len(boxes)
+    assert (sample.boxes[:, 2:] > sample.boxes[:, :2]).all()
+    assert (sample.boxes >= 0).all()
+    assert (sample.boxes[:, [0, 2]] <= 64).all()
+    assert (sample.boxes[:, [1, 3]] <= 48).all()
+    assert len(sample.areas) == len(sample.labels) == len(sample.crowd) == len(sample.boxes)
+
+
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_the_same_boxes_in_both_formats_read_the_same(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    interval = st.lists(st.integers(0, 47), min_size=2, max_size=2, unique=True).map(sorted)
+    box = st.builds(
+        lambda name, x, y: (name, x[0], y[0], x[1], y[1]), st.sampled_from(["red", "white"]), interval, interval
+    )
+    pictures = data.draw(st.lists(st.lists(box, max_size=4), min_size=1, max_size=3))
+    splits = {"train": {f"p{i}": list(p) for i, p in enumerate(pictures)}, "val": {"v": []}}
+    splits["train"]["z"] = [("red", 1, 1, 5, 5), ("white", 2, 2, 9, 9)]  # both classes occur
+    folder = tmp_path_factory.mktemp("formats")
+    voc = _open(write_voc(folder / "voc", splits))
+    coco = _open(write_coco(folder / "coco", splits, [(1, "red"), (2, "white")]))
+    assert voc.classes == coco.classes
+    for split in ("train", "val"):
+        assert _found(voc, split) == _found(coco, split)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def _edit_json(path: Path, key: str, number: int, **values: Any) -> None:
+    content = json.loads(path.read_text())
+    content[key][number].update(values)
+    path.write_text(json.dumps(content))
+
+
+VOC_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "unreadable xml": (lambda d: _write(d / "Annotations/a.xml", "<annotation"), r"a\.xml: not a readable Pascal VOC"),
+    "missing xml": (lambda d: (d / "Annotations/a.xml").unlink(), r"a\.xml: missing"),
+    "missing picture": (lambda d: (d / "JPEGImages/a.jpg").unlink(), r"a\.jpg: missing"),
+    "missing split": (lambda d: (d / "ImageSets/Main/val.txt").unlink(), r"val\.txt: missing"),
+    "empty split": (lambda d: _write(d / "ImageSets/Main/val.txt", "\n"), r"val\.txt: names no picture"),
+    "truncated picture": (
+        lambda d: (d / "JPEGImages/a.jpg").write_bytes((d / "JPEGImages/a.jpg").read_bytes()[:-200]),
+        r"a\.jpg: the file is cut short",
+    ),
+    "empty picture": (lambda d: (d / "JPEGImages/a.jpg").write_bytes(b""), r"a\.jpg: the file is cut short"),
+    "nan": (
+        lambda d: _write(d / "Annotations/a.xml", (d / "Annotations/a.xml").read_text().replace(">10<", ">nan<")),
+        r"a\.xml: object 1 \(red\) has the coordinates",
+    ),
+    "no number": (
+        lambda d: _write(d / "Annotations/a.xml", (d / "Annotations/a.xml").read_text().replace(">10<", ">ten<")),
+        r"a\.xml: .*xmin is 'ten', not a number",
+    ),
+    "class only in val": (
+        lambda d: _write(d / "Annotations/c.xml", (d / "Annotations/c.xml").read_text().replace("white", "whit")),
+        r"c\.xml: the class 'whit' does not occur in train; did you mean 'white'",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", VOC_FAULTS)
+def test_voc_faults_are_named(voc: Write, fault: str) -> None:
+    spoil, message = VOC_FAULTS[fault]
+    folder = voc()
+    spoil(folder)
+    with pytest.raises(InputError, match=message) as caught:
+        _open(folder)
+    assert "\n" not in str(caught.value)
+
+
+TRAIN, VAL = "annotations/instances_train.json", "annotations/instances_val.json"
+COCO_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "unreadable json": (lambda d: _write(d / TRAIN, "{"), r"instances_train\.json: not readable JSON"),
+    "no lists": (lambda d: _write(d / TRAIN, '{"images": []}'), r"it has no list 'annotations'"),
+    "missing val": (lambda d: (d / VAL).unlink(), r"instances_val\*\.json: missing"),
+    "missing picture": (lambda d: (d / "train/a.jpg").unlink(), r"a\.jpg: the picture is missing"),
+    "no pictures": (
+        lambda d: (d / "train").rename(d / "elsewhere"),
+        r"no folder of pictures for instances_train\.json",
+    ),
+    "annotation for an unlisted picture": (
+        lambda d: _edit_json(d / TRAIN, "annotations", 0, image_id=99),
+        r"annotation 1 is for picture 99, which is not listed",
+    ),
+    "unlisted category": (lambda d: _edit_json(d / TRAIN, "annotations", 0, category_id=5), "category 5"),
+    "nan": (
+        lambda d: _edit_json(d / TRAIN, "annotations", 0, bbox=[float("nan"), 1, 2, 3]),
+        r"instances_train\.json: b\.jpg: annotation 1 has the coordinates \(nan",
+    ),
+    "no bbox": (lambda d: _edit_json(d / TRAIN, "annotations", 0, bbox=[1, 2]), "no bbox of four numbers"),
+    "class only in val": (lambda d: _edit_json(d / VAL, "categories", 0, name="blue"), r"train has no class 'blue'"),
+    "two of a name": (lambda d: _edit_json(d / TRAIN, "categories", 0, name="red"), "share an id or a name"),
+    "two of an id": (lambda d: _edit_json(d / TRAIN, "images", 0, id=2), "two pictures share an id"),
+    "two trains": (lambda d: _write(d / "annotations/instances_train2.json", "{}"), "both look like the train split"),
+}
+
+
+@pytest.mark.parametrize("fault", COCO_FAULTS)
+def test_coco_faults_are_named(coco: Write, fault: str) -> None:
+    spoil, message = COCO_FAULTS[fault]
+    folder = coco()
+    spoil(folder)
+    with pytest.raises(InputError, match=message) as caught:
+        _open(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_folders_without_a_layout_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such data folder"):
+        _open(tmp_path / "absent")
+    with pytest.raises(InputError, match="is empty"):
+        _open(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match="no layout that is known"):
+        _open(tmp_path)
+
+
+def test_unused_classes_are_told(coco: Write) -> None:
+    data = _open(coco(categories=[(1, "red"), (2, "white"), (3, "blue")]))
+    assert data.classes_without_objects() == ["blue"]
+
+
+def test_labels_move_into_a_models_class_map(voc: Write) -> None:
+    data = _open(voc())
+    moved = with_classes(data, ("white", "blue", "red"))
+    assert _found(moved, "train") == _found(data, "train")
+    assert np.array_equal(moved.splits["train"][1].labels, [2, 0])
+    with pytest.raises(InputError, match="not trained on the class 'white'"):
+        with_classes(data, ("red",))
+
+
+def test_cells_has_both_classes_in_train() -> None:
+    assert {name for boxes in CELLS["train"].values() for name, *_ in boxes} == {"red", "white"}

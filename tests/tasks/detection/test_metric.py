@@ -1,0 +1,134 @@
+"""The COCO metrics against published numbers, hand-worked cases and each other."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tasks.data.samples import BoxList, Sample
+from tasks.detection.metric import CocoMetric, Evaluator, coco_metrics
+from tasks.detection.task import Detections
+from tasks.task import Batch
+
+EVALUATORS: list[Evaluator] = ["hotcoco", "pycocotools"]
+both = pytest.mark.parametrize("evaluator", EVALUATORS)
+
+
+def _truth(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    content["categories"].sort(key=lambda item: item["id"])
+    return content
+
+
+@both
+def test_published_numbers(shared: Callable[[str], Path], evaluator: Evaluator) -> None:
+    folder = shared("coco_eval")
+    truth = _truth(folder / "instances_val2014_100.json")
+    found = json.loads((folder / "instances_val2014_fakebbox100_results.json").read_text())
+    rows = np.array([[item["image_id"], *item["bbox"], item["score"], item["category_id"]] for item in found])
+    names = [item["name"] for item in truth["categories"]]
+    metrics = coco_metrics(truth, rows, names, evaluator)
+    expected = json.loads((folder / "expected.json").read_text())
+    assert len(expected["keys"]) == 12
+    for key, value in zip(expected["keys"], expected["bbox"], strict=True):
+        assert metrics[key] == pytest.approx(value, abs=1e-9), key
+    per_class = [metrics[f"AP/{name}"] for name in names]
+    assert np.mean([value for value in per_class if value >= 0]) == pytest.approx(metrics["AP"], abs=1e-9)
+
+
+def _sample(name: str, *boxes: tuple[float, float, float, float], crowd: bool = False) -> Sample:
+    gathered = BoxList(name, 100, 100)
+    for box in boxes:
+        gathered.add(box, 0, what="box", crowd=crowd)
+    return gathered.sample(name, Path(name))
+
+
+def _found(*rows: tuple[float, float, float, float, float]) -> Detections:
+    table = torch.tensor(rows).reshape(-1, 5)
+    return Detections(table[:, :4], torch.zeros(len(table), dtype=torch.long), table[:, 4])
+
+
+def _batch(*indices: int) -> Batch:
+    return Batch([], [], list(indices), [], [])
+
+
+@both
+def test_by_hand(evaluator: Evaluator) -> None:
+    """Two objects; the best detection hits one exactly, the next misses, the last overlaps the other by 0.6.
+
+    At IoU 0.50, 0.55, 0.60: precision 1 up to recall 0.5, then 2/3: (51 + 50 * 2/3) / 101. Above: 51 / 101.
+    """
+    metric = CocoMetric([_sample("a", (0, 0, 10, 10), (50, 50, 60, 60))], ["x"], evaluator)
+    metric.update(_batch(0), [_found((0, 0, 10, 10, 0.9), (80, 80, 90, 90, 0.8), (50, 50, 60, 56, 0.7))])
+    metrics = metric.compute()
+    low, high = (51 + 50 * 2 / 3) / 101, 51 / 101
+    assert metrics["AP50"] == pytest.approx(low, abs=1e-9)
+    assert metrics["AP75"] == pytest.approx(high, abs=1e-9)
+    assert metrics["AP"] == pytest.approx((3 * low + 7 * high) / 10, abs=1e-9)
+    assert metrics["AP/x"] == pytest.approx(metrics["AP"], abs=1e-9)
+    assert metrics["AR1"] == pytest.approx(0.5, abs=1e-9)
+    assert metrics["APm"] == metrics["APl"] == -1
+    assert metrics["images"] == 1
+
+
+@both
+def test_a_picture_that_comes_twice_counts_once(evaluator: Evaluator) -> None:
+    samples = [_sample("a", (0, 0, 10, 10)), _sample("b", (20, 20, 40, 40))]
+    found = [_found((0, 0, 10, 10, 0.9)), _found((20, 20, 40, 38, 0.8), (0, 0, 5, 5, 0.95))]
+    once, twice = CocoMetric(samples, ["x"], evaluator), CocoMetric(samples, ["x"], evaluator)
+    once.update(_batch(0, 1), found)
+    twice.update(_batch(0, 1), found)
+    twice.update(_batch(1, 0), found[::-1])
+    assert once.compute() == twice.compute()
+
+
+@both
+def test_detections_in_a_crowd_are_neither_right_nor_wrong(evaluator: Evaluator) -> None:
+    crowd = _sample("crowd", (50, 0, 100, 100), crowd=True)
+    metric = CocoMetric([_sample("a", (0, 0, 10, 10)), crowd], ["x"], evaluator)
+    metric.update(_batch(0, 1), [_found((0, 0, 10, 10, 0.5)), _found((60, 10, 70, 20, 0.9))])
+    assert metric.compute()["AP"] == pytest.approx(1.0)
+
+
+@both
+def test_nothing_found_is_zero_and_nothing_to_find_is_absent(evaluator: Evaluator) -> None:
+    metric = CocoMetric([_sample("a", (0, 0, 10, 10))], ["x", "y"], evaluator)
+    metric.update(_batch(0), [_found()])
+    metrics = metric.compute()
+    assert (metrics["AP"], metrics["AP/x"], metrics["AP/y"]) == (0, 0, -1)
+    empty = CocoMetric([_sample("a")], ["x"], evaluator)
+    empty.update(_batch(0), [_found((0, 0, 10, 10, 0.5))])
+    assert empty.compute()["AP"] == -1
+
+
+def test_a_picture_that_was_not_predicted_is_told() -> None:
+    metric = CocoMetric([_sample("a"), _sample("b")], ["x"], "hotcoco")
+    metric.update(_batch(0), [_found()])
+    with pytest.raises(RuntimeError, match="1 of 2 pictures"):
+        metric.compute()
+
+
+def test_both_evaluators_agree_on_random_detections() -> None:
+    generator = np.random.default_rng(0)
+    samples, batches = [], []
+    for index in range(30):
+        gathered = BoxList(str(index), 200, 200)
+        corners = generator.uniform(0, 120, (6, 2))
+        for number, corner in enumerate(corners):
+            gathered.add((*corner, *(corner + generator.uniform(5, 80, 2))), number % 3, what="b", crowd=number == 5)
+        samples.append(gathered.sample(str(index), Path("x")))
+        boxes = torch.from_numpy(samples[-1].boxes + generator.normal(0, 4, (6, 4))).float()
+        boxes[:, 2:] = torch.maximum(boxes[:, 2:], boxes[:, :2] + 1)
+        labels = torch.from_numpy(generator.integers(0, 3, 6))
+        batches.append(Detections(boxes, labels, torch.from_numpy(generator.uniform(0, 1, 6)).float()))
+    results = []
+    for evaluator in EVALUATORS:
+        metric = CocoMetric(samples, ["a", "b", "c"], evaluator)
+        metric.update(_batch(*range(30)), batches)
+        results.append(metric.compute())
+    assert results[0] == pytest.approx(results[1], abs=1e-9)
+    assert 0 < results[0]["AP"] < 1

@@ -1,0 +1,150 @@
+"""Our Faster R-CNN is torchvision's where it should be, and better where torchvision's is wrong."""
+
+import pytest
+import torch
+from torch import Tensor
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.image_list import ImageList
+
+from backbones import FeaturePyramid, create_backbone
+from tasks.config import HeadSettings
+from tasks.create import create_task
+from tasks.detection.models import faster_rcnn
+from tasks.detection.parts import Float32Anchors, Normalize, in_crowd
+from tasks.task import Batch
+
+
+def _pair() -> tuple[FasterRCNN, torch.nn.Module]:
+    """torchvision's detector and ours with the same weights, and scores low enough to find something."""
+    backbone = create_backbone("resnet18", norm="frozen")
+    reference = FasterRCNN(
+        FeaturePyramid(backbone).as_torchvision(),
+        num_classes=4,
+        image_mean=list(backbone.mean),
+        image_std=list(backbone.std),
+        box_score_thresh=0.01,
+        min_size=128,
+        max_size=192,
+    )
+    ours = faster_rcnn(create_backbone("resnet18", norm="frozen"), 3, HeadSettings(score_threshold=0.01))
+    ours.load_state_dict(reference.state_dict(), strict=True)
+    return reference, ours
+
+
+def _images() -> list[Tensor]:
+    return [
+        torch.randint(0, 256, (3, 128, 160), dtype=torch.uint8),
+        torch.randint(0, 256, (3, 160, 128), dtype=torch.uint8),
+    ]
+
+
+def test_detections_equal_torchvisions() -> None:
+    reference, ours = (model.eval() for model in _pair())
+    images = _images()
+    with torch.inference_mode():
+        expected, found = reference([image / 255 for image in images]), ours(images)
+    for theirs, mine in zip(expected, found, strict=True):
+        assert len(mine["boxes"]) == len(theirs["boxes"]) > 10
+        for key in ("boxes", "labels", "scores"):
+            torch.testing.assert_close(mine[key], theirs[key], rtol=1e-4, atol=1e-3)
+
+
+def test_losses_equal_torchvisions() -> None:
+    reference, ours = (model.train() for model in _pair())
+    images = _images()
+    targets = [
+        {"boxes": torch.tensor([[10.0, 20, 60, 90], [70, 30, 120, 100]]), "labels": torch.tensor([1, 3])},
+        {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)},
+    ]
+    reference.transform._skip_resize = True
+    for model in (reference, ours):  # all examples, not a random sample of them
+        model.rpn.fg_bg_sampler.batch_size_per_image = model.roi_heads.fg_bg_sampler.batch_size_per_image = 10**6
+    expected = reference([image / 255 for image in images], targets)
+    found = ours(images, [target | {"crowd_boxes": torch.zeros(0, 4)} for target in targets])
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_anchors_stay_exact_in_bfloat16() -> None:
+    """torchvision's are made in the features' dtype: 8 bits, and 301 becomes 302."""
+    anchors = Float32Anchors(sizes=((32,), (64,)), aspect_ratios=((0.5, 1.0, 2.0),) * 2)
+    images = ImageList(torch.zeros(1, 3, 320, 480), [(320, 480)])
+    levels = [torch.zeros(1, 8, 80, 120), torch.zeros(1, 8, 40, 60)]
+    exact = anchors(images, levels)[0]
+    assert torch.equal(anchors(images, [level.bfloat16() for level in levels])[0], exact)
+    assert exact.dtype == torch.float32
+
+
+def test_boxes_and_scores_are_float32_under_autocast() -> None:
+    _, ours = _pair()
+    ours.eval()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        found = ours(_images())
+    assert all(value.dtype == torch.float32 for result in found for key, value in result.items() if key != "labels")
+    # bfloat16 has no numbers between 128 and 129: boxes decoded in it would all be whole there
+    boxes = torch.cat([result["boxes"] for result in found]).flatten()
+    inner = boxes[(boxes > 64) & (boxes < 120)]
+    assert ((inner * 4) % 1 != 0).any()
+
+
+def test_pictures_are_normalised_once_and_padded_with_the_mean() -> None:
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+    batch, _ = Normalize(mean, std)(_images(), None)
+    assert batch.tensors.shape == (2, 3, 160, 160)
+    assert batch.image_sizes == [(128, 160), (160, 128)]
+    assert (batch.tensors[0, :, 128:] == 0).all()
+    image = torch.full((3, 32, 32), 255, dtype=torch.uint8)
+    batch, _ = Normalize(mean, std)([image], None)
+    torch.testing.assert_close(batch.tensors[0, :, 0, 0], torch.tensor([0.6 / 0.2, 0.5 / 0.25, 0.4 / 0.3]))
+
+
+def test_in_crowd_is_a_share_of_the_boxs_own_area() -> None:
+    crowd = torch.tensor([[0.0, 0, 100, 100]])
+    boxes = torch.tensor([[10.0, 10, 20, 20], [90, 0, 105, 10], [90, 0, 115, 10], [200, 200, 210, 210]])
+    assert in_crowd(boxes, crowd).tolist() == [True, True, False, False]
+
+
+def test_crowds_are_not_background() -> None:
+    """With a crowd over the whole picture nothing is a negative example; without it, everything is."""
+    _, ours = _pair()
+    ours.train()
+    none = torch.zeros(0, 4)
+    target = {"boxes": none, "labels": torch.zeros(0, dtype=torch.long)}
+    anchors = [torch.tensor([[0.0, 0, 32, 32], [40, 40, 100, 100]])]
+    crowd = torch.tensor([[0.0, 0, 160, 160]])
+    labels, _ = ours.rpn.assign_targets_to_anchors(anchors, [target | {"crowd_boxes": none}])
+    assert labels[0].tolist() == [0, 0]
+    labels, _ = ours.rpn.assign_targets_to_anchors(anchors, [target | {"crowd_boxes": crowd}])
+    assert labels[0].tolist() == [-1, -1]
+
+    on_object = torch.tensor([[40.0, 40, 100, 100]])
+    with_object = {"boxes": on_object, "labels": torch.tensor([2]), "crowd_boxes": crowd}
+    assert torch.equal(ours.roi_heads._outside_crowds(anchors[0], with_object), on_object)
+    assert len(ours.roi_heads._outside_crowds(anchors[0], with_object | {"crowd_boxes": none})) == 2
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_training_without_objects_is_finite(crowded: bool) -> None:
+    task = create_task("detection", create_backbone("resnet18"), ["a", "b"])
+    task.model.train()
+    crowd = torch.tensor([[0.0, 0, 200, 200]]) if crowded else torch.zeros(0, 4)
+    target = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long), "crowd_boxes": crowd}
+    images = _images()
+    losses = task.losses(task.model, Batch(images, [target, target], [0, 1], ["a", "b"], [(128, 160), (160, 128)]))
+    total = torch.stack(list(losses.values())).sum()
+    assert torch.isfinite(total)
+    total.backward()
+
+
+def test_boxes_come_back_in_the_original_pictures_pixels() -> None:
+    task = create_task("detection", create_backbone("resnet18"), ["a"], head=HeadSettings(score_threshold=0.0))
+    task.model.eval()
+    image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
+    small = Batch([image], [{}], [0], ["a"], [(64, 96)])
+    large = Batch([image], [{}], [0], ["a"], [(128, 288)])
+    with torch.inference_mode():
+        one, two = task.predict(task.model, small)[0], task.predict(task.model, large)[0]
+    assert len(one.boxes) > 0
+    torch.testing.assert_close(two.boxes, one.boxes * torch.tensor([3.0, 2.0, 3.0, 2.0]))
+    assert set(one.labels.tolist()) == {0}

@@ -1,0 +1,71 @@
+"""Who may import whom: from the ground up, and nothing upwards (docs of the layout: README)."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# The longest prefix counts. Within a floor, imports are free but for ROOMS_APART.
+FLOORS = {
+    "backbones": 1,
+    "tasks.config": 1,
+    "tasks.task": 2,
+    "tasks.data": 2,
+    "tasks.training": 3,
+    "tasks.detection": 3,
+    "tasks.create": 4,
+    "tasks.deploy": 4,
+    "tasks.report": 4,
+    "tasks": 4,  # tasks/__init__.py names create and deploy
+    "tasks.commands": 5,
+    "tools": 6,
+}
+ROOMS_APART = [("backbones", "tasks"), ("tasks.config", "tasks"), ("tasks.config", "torch")]
+ROOMS_APART += [("tasks.detection", "tasks.training"), ("tasks.training", "tasks.detection")]
+
+
+def _floor(module: str) -> int | None:
+    fitting = [prefix for prefix in FLOORS if module == prefix or module.startswith(f"{prefix}.")]
+    return FLOORS[max(fitting, key=len)] if fitting else None
+
+
+def _modules() -> Iterator[tuple[str, ast.Module]]:
+    for folder in ("backbones", "tasks", "tools"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            yield name, ast.parse(path.read_text())
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, "imports are absolute"
+            yield node.module
+
+
+MODULES = dict(_modules())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down(module: str) -> None:
+    floor = _floor(module)
+    assert floor is not None, f"{module} has no floor"
+    for imported in _imports(MODULES[module]):
+        below = _floor(imported)
+        if below is not None and module != "tasks":
+            assert below <= floor, f"{module} (floor {floor}) imports {imported} (floor {below})"
+        for room, other in ROOMS_APART:
+            inside = module == room or module.startswith(f"{room}.")
+            assert not (inside and (imported == other or imported.startswith(f"{other}."))), f"{module}: {imported}"
+
+
+def test_a_violation_would_be_found() -> None:
+    assert _floor("backbones.resnet") == 1
+    assert _floor("tasks.data.voc") == 2
+    assert _floor("tasks.commands.train") == 5
+    assert list(_imports(ast.parse("from tasks.training import trainer\nimport torch"))) == ["tasks.training", "torch"]

@@ -1,0 +1,81 @@
+"""Small data sets in the formats that are read, written by code."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+Box = tuple[str, float, float, float, float]  # class, x_min, y_min, x_max, y_max
+Pictures = dict[str, list[Box]]  # file stem -> boxes
+
+
+def save_picture(path: Path, width: int = 64, height: int = 48, seed: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+
+
+def write_voc(folder: Path, splits: dict[str, Pictures], *, width: int = 64, height: int = 48) -> Path:
+    """A Pascal VOC folder; coordinates go in as they are given."""
+    for directory in ("Annotations", "ImageSets/Main"):
+        (folder / directory).mkdir(parents=True, exist_ok=True)
+    for split, pictures in splits.items():
+        (folder / "ImageSets/Main" / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in pictures))
+        for seed, (stem, boxes) in enumerate(pictures.items()):
+            save_picture(folder / "JPEGImages" / f"{stem}.jpg", width, height, seed)
+            objects = "".join(
+                f"<object><name>{name}</name><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
+                f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>"
+                for name, x0, y0, x1, y1 in boxes
+            )
+            (folder / "Annotations" / f"{stem}.xml").write_text(
+                f"<annotation><filename>{stem}.jpg</filename><size><width>{width}</width>"
+                f"<height>{height}</height><depth>3</depth></size>{objects}</annotation>"
+            )
+    return folder
+
+
+def write_coco(
+    folder: Path,
+    splits: dict[str, Pictures],
+    categories: Sequence[tuple[int, str]],
+    *,
+    width: int = 64,
+    height: int = 48,
+    edit: Callable[[str, dict[str, Any]], None] = lambda split, content: None,
+) -> Path:
+    """A COCO folder; `edit` may spoil a split's content before it is written."""
+    (folder / "annotations").mkdir(parents=True, exist_ok=True)
+    ids = {name: key for key, name in categories}
+    for split, pictures in splits.items():
+        content: dict[str, Any] = {
+            "images": [],
+            "annotations": [],
+            "categories": [{"id": key, "name": name} for key, name in categories],
+        }
+        for number, (stem, boxes) in enumerate(pictures.items(), start=1):
+            save_picture(folder / split / f"{stem}.jpg", width, height, number)
+            content["images"].append({"id": number, "file_name": f"{stem}.jpg", "width": width, "height": height})
+            for name, x0, y0, x1, y1 in boxes:
+                content["annotations"].append(
+                    {
+                        "id": len(content["annotations"]) + 1,
+                        "image_id": number,
+                        "category_id": ids[name],
+                        "bbox": [x0, y0, x1 - x0, y1 - y0],
+                        "area": (x1 - x0) * (y1 - y0),
+                        "iscrowd": 0,
+                    }
+                )
+        edit(split, content)
+        (folder / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
+    return folder
+
+
+CELLS: dict[str, Pictures] = {
+    "train": {"b": [("red", 4, 6, 30, 40), ("white", 32, 8, 60, 30)], "a": [("red", 10, 10, 40, 44)]},
+    "val": {"c": [("white", 5, 5, 25, 35)]},
+}
