@@ -54,7 +54,7 @@ def describe(settings: Settings, backbone: Backbone, classes: Sequence[str]) -> 
         "classes": list(classes),
         "backbone": settings.backbone.model_dump(),
         "head": settings.head.model_dump(),
-        "image_size": settings.data.side,
+        "image_size": settings.data.image_size,
         "mean": list(backbone.mean),
         "std": list(backbone.std),
         "precision": settings.precision,

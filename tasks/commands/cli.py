@@ -12,7 +12,17 @@ from typing import Any, TypeVar
 import tyro
 from rich.console import Console
 
-from tasks.config import SHAPES, Settings, SettingsError, differences, get, merge, nearest_setting, read_yaml
+from tasks.config import (
+    SHAPES,
+    Settings,
+    SettingsError,
+    defaults,
+    differences,
+    get,
+    merge,
+    nearest_setting,
+    read_yaml,
+)
 
 T = TypeVar("T")
 _FREE_ON_RESUME = {"config", "output", "resume", "save_every"}
@@ -66,9 +76,11 @@ def parse_settings(argv: Sequence[str]) -> Settings:
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--config", type=Path)
     early.add_argument("--output", type=Path)
+    early.add_argument("--data", "--data.path")
     early.add_argument("--resume", action="store_true")
-    with contextlib.suppress(argparse.ArgumentError):
-        early.parse_known_args(argv, namespace=(given := argparse.Namespace(config=None, output=None, resume=False)))
+    given = argparse.Namespace(config=None, output=None, data=None, resume=False)
+    with contextlib.suppress(argparse.ArgumentError):  # tyro has the better words for it
+        early.parse_known_args(argv, namespace=given)
     own: dict[str, Any] | None = None
     if given.resume:
         if given.output is None:
@@ -76,12 +88,13 @@ def parse_settings(argv: Sequence[str]) -> Settings:
         if (given.output / "config.yaml").is_file():
             own = read_yaml(given.output / "config.yaml")
     file = read_yaml(given.config) if given.config else {}
+    base = own or defaults(given.data or file.get("data", {}).get("path", SHAPES))
     settings = parse(
         Settings,
         argv,
         command="train",
         description="Train a model; the run's folder holds its settings, log, checkpoints and metrics.",
-        default=Settings(**merge(own or {}, file)),
+        default=Settings(**merge(base, file)),
     )
     settings = _absolute(settings)
     if own is not None:

@@ -73,7 +73,7 @@ def _fit(trainer: Any, settings: Settings, data: "DataSet", run: "Run", console:
         train = split == "train"
         return Loader(
             data.splits[split],
-            DetectionTransform(settings.data.side, settings.data.augment if train else "none"),
+            DetectionTransform(settings.data.image_size, settings.data.augment if train else "none"),
             batch_size=settings.data.batch_size,
             workers=settings.data.workers,
             seed=settings.seed,
@@ -122,7 +122,9 @@ def _print_data(data: "DataSet", console: Console) -> None:
 def _print_backbone(settings: Settings, backbone: "Backbone", console: Console) -> None:
     from backbones.freezing import freeze_report
 
-    if backbone.load_report is not None:
+    if backbone.load_report is None:
+        console.print(f"{settings.backbone.name}: no pretrained weights, training from scratch")
+    else:
         console.print(f"{settings.backbone.weights}: {backbone.load_report}", markup=False)
     console.print(f"{settings.backbone.name}: {freeze_report(backbone)}")
 

@@ -17,7 +17,7 @@ def open_data(settings: DataSettings) -> DataSet:
         InputError: the folder is missing, empty or of no known layout, or its content is wrong.
     """
     if settings.path == SHAPES:
-        return shapes_data(settings.count, settings.side)
+        return shapes_data(settings.count, settings.image_size)
     folder = Path(settings.path)
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such data folder")

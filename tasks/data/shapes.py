@@ -10,6 +10,7 @@ from tasks.data.samples import BoxList, DataSet, Sample
 CLASSES = ("circle", "square", "triangle")
 _MAX_OBJECTS = 6
 _ATTEMPTS = 30
+_TILT = np.deg2rad(20)
 
 
 @dataclass(frozen=True)
@@ -73,17 +74,17 @@ class ShapePicture:
 
 
 def _random_shape(generator: np.random.Generator, label: int, width: int, height: int) -> NDArray[np.bool_]:
-    radius = generator.uniform(0.06, 0.22) * min(width, height)
+    radius = generator.uniform(0.1, 0.25) * min(width, height)
     centre_x = generator.uniform(radius, width - radius)
     centre_y = generator.uniform(radius, height - radius)
-    angle = generator.uniform(0, 2 * np.pi)
+    tilt = generator.uniform(-_TILT, _TILT)
     y, x = np.mgrid[:height, :width] + 0.5
     x, y = x - centre_x, y - centre_y
     if CLASSES[label] == "circle":
         return x**2 + y**2 <= radius**2
     # A regular polygon is where every edge's outward distance is at most its apothem.
     corners = 4 if CLASSES[label] == "square" else 3
-    edges = angle + 2 * np.pi * np.arange(corners) / corners
+    edges = np.pi / 2 + tilt + 2 * np.pi * np.arange(corners) / corners  # one edge lies below
     distance = np.stack([x * np.cos(edge) + y * np.sin(edge) for edge in edges])
     return (distance <= radius * np.cos(np.pi / corners)).all(axis=0)
 

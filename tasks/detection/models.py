@@ -16,7 +16,6 @@ from tasks.detection.parts import (
 from tasks.detection.roi_align import PyramidRoIAlign
 
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
-_REPRESENTATION = 1024
 
 
 def faster_rcnn(backbone: Backbone, num_classes: int, head: HeadSettings) -> GeneralizedRCNN:
@@ -32,7 +31,7 @@ def faster_rcnn(backbone: Backbone, num_classes: int, head: HeadSettings) -> Gen
         A module that takes uint8 images (3, H, W) and, in training, targets with "boxes", "labels"
         (from 1; 0 is the background) and "crowd_boxes"; gives losses or detections as torchvision does.
     """
-    pyramid = FeaturePyramid(backbone)
+    pyramid = FeaturePyramid(backbone, head.channels)
     anchors = Float32Anchors(
         sizes=tuple((round(head.anchor_scale * level.stride),) for level in pyramid.features),
         aspect_ratios=(_ASPECT_RATIOS,) * len(pyramid.features),
@@ -51,8 +50,8 @@ def faster_rcnn(backbone: Backbone, num_classes: int, head: HeadSettings) -> Gen
     pool = PyramidRoIAlign(["0", "1", "2", "3"], output_size=7, sampling_ratio=2)
     roi_heads = CrowdAwareRoIHeads(
         pool,
-        TwoMLPHead(pyramid.out_channels * 7 * 7, _REPRESENTATION),
-        Float32Predictor(_REPRESENTATION, num_classes + 1),
+        TwoMLPHead(pyramid.out_channels * 7 * 7, head.representation),
+        Float32Predictor(head.representation, num_classes + 1),
         fg_iou_thresh=0.5,
         bg_iou_thresh=0.5,
         batch_size_per_image=head.rois_per_image,

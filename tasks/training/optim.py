@@ -19,8 +19,8 @@ def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.Opt
         {"params": [tensor for tensor in trained if tensor.ndim <= 1], "weight_decay": 0.0},
     ]
     if settings.name == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=_MOMENTUM)
-    return torch.optim.AdamW(groups, lr=settings.lr)
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=_MOMENTUM, fused=True)
+    return torch.optim.AdamW(groups, lr=settings.lr, fused=True)
 
 
 def learning_rate(step: int, steps: int, lr: float, schedule: ScheduleSettings) -> float:

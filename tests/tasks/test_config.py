@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tasks.commands.cli import parse_settings
-from tasks.config import Settings, SettingsError, merge, read_yaml
+from tasks.config import DataSettings, Settings, SettingsError, merge, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +38,7 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) 
     settings = parse_settings(["--config", str(file), "--lr", "0.25", "--data.workers", "0"])
     assert (settings.optim.lr, settings.optim.weight_decay, settings.schedule.epochs) == (0.25, 0.01, 9)
     assert (settings.backbone.name, settings.data.path, settings.data.workers) == ("resnet34", "shapes", 0)
-    assert settings.seed == Settings().seed
+    assert settings.data.image_size == 64
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,15 @@ def test_recipes_are_valid(recipe: Path) -> None:
 
 
 def test_the_defaults_equal_the_recipe_for_shapes() -> None:
-    assert Settings(**read_yaml(ROOT / "configs/detection/shapes.yaml")) == Settings()
+    """So an installed user needs no file."""
+    assert Settings(**read_yaml(ROOT / "configs/detection/shapes.yaml")) == parse_settings([])
+
+
+def test_your_own_data_starts_from_the_ordinary_defaults(tmp_path: Path) -> None:
+    settings = parse_settings(["--data", str(tmp_path)])
+    assert settings.data.path == str(tmp_path)
+    assert settings == Settings(data=DataSettings(path=str(tmp_path)))
+    assert (settings.data.image_size, settings.head.channels) == (320, 256)
 
 
 def test_merge_lays_values_over_group_by_group() -> None:
