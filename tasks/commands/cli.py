@@ -36,6 +36,7 @@ def parse(kind: type[T], argv: Sequence[str], *, command: str, description: str,
         SystemExit: --help was asked for.
     """
     report = io.StringIO()
+    options: dict[str, Any] = {} if default is None else {"default": default}
     helped = {"-h", "--help"} & set(argv)
     try:
         with contextlib.nullcontext() if helped else contextlib.redirect_stderr(report):
@@ -45,7 +46,7 @@ def parse(kind: type[T], argv: Sequence[str], *, command: str, description: str,
                 description=description,
                 args=list(argv),
                 return_unknown_args=True,
-                default=tyro.MISSING if default is None else default,
+                **options,
             )
     except SystemExit as error:
         if not error.code:

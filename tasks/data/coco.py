@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from backbones.errors import InputError, nearest
+from tasks.data.pictures import picture_size
 from tasks.data.samples import BoxList, DataSet, Sample, by_name
 
 _PREFIX = "instances_"
+_FIELDS = {
+    "images": ("id", "file_name"),
+    "annotations": ("id", "image_id", "category_id"),
+    "categories": ("id", "name"),
+}
 
 
 def is_coco(folder: Path) -> bool:
@@ -25,18 +31,16 @@ def read_coco(folder: Path) -> DataSet:
         InputError: a file is missing or unreadable, its parts disagree, or val or test has a class that
             train lacks.
     """
-    files = {split: _split_file(folder, split) for split in ("train", "val", "test")}
+    files = {split: path for split in ("train", "val", "test") if (path := _split_file(folder, split)) is not None}
     for split in ("train", "val"):
-        if files[split] is None:
+        if split not in files:
             raise InputError(f"{folder / 'annotations' / _PREFIX}{split}*.json: missing; it holds the {split} split")
-    contents = {split: _read_json(path) for split, path in files.items() if path is not None}
+    contents = {split: _read_json(path) for split, path in files.items()}
     classes = tuple(_categories(files["train"], contents["train"]).values())
     dropped: list[str] = []
     splits: dict[str, tuple[Sample, ...]] = {}
     for split, content in contents.items():
-        path = files[split]
-        assert path is not None
-        splits[split], lines = _read_split(folder, path, content, classes)
+        splits[split], lines = _read_split(folder, files[split], content, classes)
         dropped += lines
     return DataSet("COCO", classes, splits, tuple(dropped))
 
@@ -54,13 +58,17 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not readable JSON: {error}") from None
-    for key in ("images", "annotations", "categories"):
+    for key, fields in _FIELDS.items():
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise InputError(f"{path}: not a COCO file: it has no list {key!r}")
+        for number, item in enumerate(content[key]):
+            lacking = [field for field in fields if not isinstance(item, dict) or field not in item]
+            if lacking:
+                raise InputError(f"{path}: {key}[{number}] has no {' and no '.join(lacking)}")
     return content
 
 
-def _categories(path: Path | None, content: dict[str, Any]) -> dict[int, str]:
+def _categories(path: Path, content: dict[str, Any]) -> dict[int, str]:
     categories = {item["id"]: item["name"] for item in sorted(content["categories"], key=lambda item: item["id"])}
     if len(set(categories.values())) < len(content["categories"]):
         raise InputError(f"{path}: two categories share an id or a name")
@@ -89,14 +97,18 @@ def _read_split(
     samples: list[Sample] = []
     dropped: list[str] = []
     for key, image in images.items():
-        boxes = _boxes(path, image, annotations[key], labels)
+        picture = pictures / image["file_name"]
+        size = (image["width"], image["height"]) if {"width", "height"} <= image.keys() else picture_size(picture)
+        boxes = _boxes(path, image, size, annotations[key], labels)
         dropped += boxes.dropped
-        samples.append(boxes.sample(image["file_name"], pictures / image["file_name"]))
+        samples.append(boxes.sample(image["file_name"], picture))
     return by_name(samples), dropped
 
 
-def _boxes(path: Path, image: dict[str, Any], items: list[dict[str, Any]], labels: dict[int, int]) -> BoxList:
-    boxes = BoxList(f"{path}: {image['file_name']}", image["width"], image["height"])
+def _boxes(
+    path: Path, image: dict[str, Any], size: tuple[float, float], items: list[dict[str, Any]], labels: dict[int, int]
+) -> BoxList:
+    boxes = BoxList(f"{path}: {image['file_name']}", *size)
     for item in items:
         what = f"annotation {item['id']}"
         if item["category_id"] not in labels:

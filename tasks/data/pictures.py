@@ -15,6 +15,8 @@ from backbones.errors import InputError
 # What a whole file of the kind ends with; cameras and web servers may append a little behind it.
 _ENDINGS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
 _TAIL_BYTES = 64 * 1024
+# EXIF: orientations 5 to 8 lie on their side.
+_ORIENTATION, _FIRST_TURNED = 0x0112, 5
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -38,6 +40,22 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         raise InputError(
             f"{path}: not a readable picture ({error}); replace the file or remove its annotation"
         ) from error
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) in pixels as `read_picture` gives them, without decoding the picture.
+
+    Raises:
+        InputError: the file is missing or no picture.
+    """
+    try:
+        with Image.open(path) as file:
+            turned = file.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
+            return (file.height, file.width) if turned else (file.width, file.height)
+    except FileNotFoundError:
+        raise InputError(f"{path}: the picture is missing") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: not a readable picture ({error})") from error
 
 
 def check_file(path: Path) -> None:

@@ -1,10 +1,12 @@
 """Pascal VOC: Annotations/*.xml, JPEGImages/, ImageSets/Main/{train,val,test}.txt."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 
 from backbones.errors import InputError, nearest
+from tasks.data.pictures import picture_size
 from tasks.data.samples import BoxList, DataSet, Sample, by_name
 
 _EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
@@ -81,7 +83,8 @@ def _read_split(folder: Path, split: str) -> list[_Annotation] | None:
     listing = folder / "ImageSets" / "Main" / f"{split}.txt"
     if not listing.is_file():
         return None
-    names = [line.split()[0] for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line.strip() for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+    names = [re.sub(r"\s+-?[01]$", "", line) for line in lines]  # the original challenge flags each name
     if not names:
         raise InputError(f"{listing}: names no picture")
     pictures = {path.stem: path for path in (folder / "JPEGImages").iterdir() if path.suffix in _EXTENSIONS}
@@ -97,8 +100,7 @@ def _read_split(folder: Path, split: str) -> list[_Annotation] | None:
 def _read_xml(path: Path, picture: Path) -> _Annotation:
     try:
         root = ElementTree.parse(path).getroot()
-        width = _number(root, "size/width")
-        height = _number(root, "size/height")
+        width, height = _size(root) or picture_size(picture)
         objects = tuple(
             _Object(
                 name=_text(item, "name"),
@@ -116,6 +118,14 @@ def _read_xml(path: Path, picture: Path) -> _Annotation:
     except (ElementTree.ParseError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable Pascal VOC annotation: {error}") from None
     return _Annotation(path, picture, width, height, objects)
+
+
+def _size(root: ElementTree.Element) -> tuple[float, float] | None:
+    """(width, height) as the file tells; some tools leave them out, or write 0."""
+    if root.find("size") is None:
+        return None
+    width, height = _number(root, "size/width"), _number(root, "size/height")
+    return (width, height) if width > 0 and height > 0 else None
 
 
 def _text(element: ElementTree.Element, path: str) -> str:

@@ -9,12 +9,18 @@ from PIL import Image, ImageDraw, ImageFont
 from tasks.detection.task import Detections
 
 _GOLDEN_RATIO = 0.618034
+_DARK = 128
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
     """A colour that neighbours in the class map do not share."""
     red, green, blue = colorsys.hsv_to_rgb(label * _GOLDEN_RATIO % 1.0, 0.85, 1.0)
     return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def _luminance(colour: tuple[int, int, int]) -> float:
+    # ITU-R BT.601
+    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
 
 
 def draw_detections(
@@ -38,7 +44,8 @@ def draw_detections(
         colour = class_colour(label)
         draw.rectangle(box, outline=colour, width=line)
         text = f"{classes[label]} {score:.2f}"
-        corner = (box[0], max(0.0, box[1] - text_size - line))
+        left = max(0.0, min(box[0], drawn.width - draw.textlength(text, font=font)))
+        corner = (left, max(0.0, box[1] - text_size - line))
         draw.rectangle(draw.textbbox(corner, text, font=font), fill=colour)
-        draw.text(corner, text, fill="black", font=font)
+        draw.text(corner, text, fill="black" if _luminance(colour) > _DARK else "white", font=font)
     return drawn

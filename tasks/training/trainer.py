@@ -20,7 +20,7 @@ from tasks.data.loading import Loader
 from tasks.task import Task
 from tasks.training.checkpoint import TrainingState, load_weights_into, read_state, save_checkpoint
 from tasks.training.optim import learning_rate, make_optimizer
-from tasks.training.progress import epoch_bar
+from tasks.training.progress import progress_bar
 from tasks.training.run import Run
 
 
@@ -96,7 +96,7 @@ class Trainer:
         self.model.train()
         schedule, steps = self.settings.schedule, len(loader) * self.settings.schedule.epochs
         title = f"epoch {epoch + 1}/{schedule.epochs}"
-        with epoch_bar(self.console, title, len(loader), self.state.batch) as bar:
+        with progress_bar(self.console, title, steps, self.state.step) as bar:
             started = time.perf_counter()
             for batch in loader.batches(epoch, first_batch=self.state.batch):
                 lr = learning_rate(self.state.step, steps, self.settings.optim.lr, schedule)
@@ -125,7 +125,7 @@ class Trainer:
                 parts = {name: part.item() for name, part in losses.items()}
                 record = {"step": self.state.step, "epoch": epoch + 1, "split": "train", "lr": lr}
                 self.run.append(record | {"loss": value} | parts)
-                bar.advance(f"loss {value:.3f}  {len(batch.images) / elapsed:.1f} pictures/s")
+                bar(f"loss {value:.3f}  {len(batch.images) / elapsed:.1f} pictures/s")
                 if self.state.batch < len(loader):
                     if stop:
                         self._save_last()
@@ -166,12 +166,12 @@ def evaluate(
     """The task's metrics over all of a loader's pictures."""
     model.eval()
     metric = task.metric(loader.samples)
-    with epoch_bar(console, "evaluating", len(loader)) as bar, torch.inference_mode():
+    with progress_bar(console, "evaluating", len(loader)) as bar, torch.inference_mode():
         for batch in loader.batches():
             with autocast(accelerator.device, precision):
                 predictions = task.predict(model, batch.to(accelerator.device))
             metric.update(batch, predictions)
-            bar.advance("")
+            bar("")
     return metric.compute()
 
 

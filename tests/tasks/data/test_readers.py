@@ -1,6 +1,7 @@
 """Pascal VOC and COCO folders: what is read, what is dropped, what is refused."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,20 @@ def test_coco_crowds_and_areas_are_kept(coco: Write) -> None:
     sample = _open(coco(edit=edit)).splits["train"][1]
     assert sample.crowd.tolist() == [True, False]
     assert sample.areas.tolist() == [123.5, 28 * 22]
+
+
+@pytest.mark.parametrize("size", ["", "<size><width>0</width><height>0</height></size>"])
+def test_a_size_that_is_not_told_is_the_pictures(voc: Write, size: str) -> None:
+    folder = voc()
+    path = folder / "Annotations/a.xml"
+    path.write_text(re.sub("<size>.*</size>", size, path.read_text()))
+    assert _found(_open(folder), "train")["a.jpg"] == [("red", [10, 10, 40, 44])]
+
+
+def test_names_with_spaces_and_the_challenges_flags(voc: Write) -> None:
+    folder = voc({"train": {"cell (1)": [("red", 1, 1, 9, 9)], "b": []}, "val": {"v": []}})
+    (folder / "ImageSets/Main/train.txt").write_text("cell (1)\nb  -1\n")
+    assert [sample.name for sample in _open(folder).splits["train"]] == ["b.jpg", "cell (1).jpg"]
 
 
 def test_a_picture_without_objects_is_kept(voc: Write) -> None:
@@ -148,6 +163,12 @@ def _edit_json(path: Path, key: str, number: int, **values: Any) -> None:
     path.write_text(json.dumps(content))
 
 
+def _drop_json(path: Path, key: str, number: int, field: str) -> None:
+    content = json.loads(path.read_text())
+    del content[key][number][field]
+    path.write_text(json.dumps(content))
+
+
 VOC_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "unreadable xml": (lambda d: _write(d / "Annotations/a.xml", "<annotation"), r"a\.xml: not a readable Pascal VOC"),
     "missing xml": (lambda d: (d / "Annotations/a.xml").unlink(), r"a\.xml: missing"),
@@ -203,6 +224,7 @@ COCO_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda d: _edit_json(d / TRAIN, "annotations", 0, bbox=[float("nan"), 1, 2, 3]),
         r"instances_train\.json: b\.jpg: annotation 1 has the coordinates \(nan",
     ),
+    "no file name": (lambda d: _drop_json(d / TRAIN, "images", 1, "file_name"), r"images\[1\] has no file_name"),
     "no bbox": (lambda d: _edit_json(d / TRAIN, "annotations", 0, bbox=[1, 2]), "no bbox of four numbers"),
     "class only in val": (lambda d: _edit_json(d / VAL, "categories", 0, name="blue"), r"train has no class 'blue'"),
     "two of a name": (lambda d: _edit_json(d / TRAIN, "categories", 0, name="red"), "share an id or a name"),

@@ -1,0 +1,124 @@
+"""`benchmark`: a training step of ours against torchvision's Faster R-CNN, in turn, in one process."""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from tasks.commands.cli import guard, parse
+
+if TYPE_CHECKING:
+    from tasks.task import Batch
+
+_CLASSES = ("circle", "square", "triangle")
+
+
+@dataclass(frozen=True)
+class BenchmarkArguments:
+    backbone: str = "resnet50"
+    """Of both detectors; its weights are random."""
+    freeze: str = "1-3"
+    """Stages held still in both."""
+    image_size: int = 320
+    """Side of the pictures in pixels."""
+    batch_size: int = 4
+    """Pictures a step."""
+    steps: int = 7
+    """Timed steps of each, after one that is not."""
+    precision: Literal["fp32", "bf16"] = "bf16"
+    """Of both."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if argv is None else argv
+    description = "Time a training step of ours against torchvision's Faster R-CNN on the same work."
+    return guard(
+        lambda console: _benchmark(
+            parse(BenchmarkArguments, arguments, command="benchmark", description=description), console
+        )
+    )
+
+
+def _benchmark(arguments: BenchmarkArguments, console: Console) -> int:
+    from tasks.data.loading import Loader
+    from tasks.data.shapes import shapes_data
+    from tasks.data.transforms import DetectionTransform
+
+    data = shapes_data(arguments.batch_size * (arguments.steps + 1), arguments.image_size)
+    loader = Loader(data.splits["train"], DetectionTransform(arguments.image_size), batch_size=arguments.batch_size)
+    steps = {"vertebra": _ours(arguments), "torchvision": _torchvisions(arguments)}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for number, batch in enumerate(loader.batches()):
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step(batch)
+            if number:
+                seconds[name].append(time.perf_counter() - started)
+    table = Table(title=f"seconds a step, {arguments.steps} steps of each in turn", title_justify="left")
+    for column in ("", "median", "least", "most"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, values in seconds.items():
+        table.add_row(name, *(f"{value:.3f}" for value in (statistics.median(values), min(values), max(values))))
+    console.print(table)
+    ratios = [theirs / ours for ours, theirs in zip(seconds["vertebra"], seconds["torchvision"], strict=True)]
+    console.print(f"torchvision takes {statistics.median(ratios):.2f} times as long (median of the pairs)")
+    return 0
+
+
+def _ours(arguments: BenchmarkArguments) -> Callable[["Batch"], None]:
+    from backbones import create_backbone
+    from tasks.create import create_task
+
+    task = create_task("detection", _pretend_pretrained(create_backbone(arguments.backbone), arguments), _CLASSES)
+    return _stepper(task.model, lambda batch: task.losses(task.model, batch), arguments.precision)
+
+
+def _torchvisions(arguments: BenchmarkArguments) -> Callable[["Batch"], None]:
+    from torchvision.models.detection import FasterRCNN
+
+    from backbones import FeaturePyramid, create_backbone
+
+    pyramid = FeaturePyramid(_pretend_pretrained(create_backbone(arguments.backbone), arguments))
+    side = arguments.image_size
+    model = FasterRCNN(pyramid.as_torchvision(), num_classes=len(_CLASSES) + 1, min_size=side, max_size=side)
+
+    def losses(batch: "Batch") -> Any:
+        targets = [{"boxes": target["boxes"], "labels": target["labels"] + 1} for target in batch.targets]
+        return model([image / 255 for image in batch.images], targets)
+
+    return _stepper(model, losses, arguments.precision)
+
+
+def _pretend_pretrained(backbone: Any, arguments: BenchmarkArguments) -> Any:
+    backbone.pretrained = True  # random weights take the same time; freezing them needs no warning here
+    backbone.freeze(arguments.freeze)
+    backbone.hold_norms()
+    return backbone
+
+
+def _stepper(model: Any, losses: Callable[["Batch"], Any], precision: str) -> Callable[["Batch"], None]:
+    import torch
+
+    from tasks.config import OptimSettings
+    from tasks.training.optim import make_optimizer
+    from tasks.training.trainer import autocast
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device).to(memory_format=torch.channels_last).train()
+    optimizer = make_optimizer(model, OptimSettings(lr=1e-3))
+
+    def step(batch: "Batch") -> None:
+        with autocast(device, precision):
+            loss = torch.stack(list(losses(batch.to(device)).values())).sum()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.item()
+
+    return step
