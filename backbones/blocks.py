@@ -1,11 +1,33 @@
 """Residual blocks, in torchvision's names."""
 
 from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
 
 from backbones.layers import NormLayer
 
 
-class BasicBlock(nn.Module):
+class _Residual(nn.Module):
+    """relu(shortcut(x) + branch(x)), the branch dropped at random in training where `drop_path` says so
+    (Huang et al. 2016, "Deep networks with stochastic depth")."""
+
+    def __init__(self, downsample: nn.Module | None, drop_path: float) -> None:
+        super().__init__()
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample
+        self.drop_path = StochasticDepth(drop_path, mode="row") if drop_path else None
+
+    def branch(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = self.branch(x)
+        if self.drop_path is not None:
+            branch = self.drop_path(branch)
+        identity = x if self.downsample is None else self.downsample(x)
+        return self.relu(branch + identity)
+
+
+class BasicBlock(_Residual):
     """Two 3x3 convolutions (He et al. 2016, Fig. 5 left)."""
 
     expansion = 1
@@ -17,29 +39,28 @@ class BasicBlock(nn.Module):
         out_channels: int,
         *,
         stride: int,
+        dilation: int,
         norm: NormLayer,
         downsample: nn.Module | None,
+        drop_path: float,
     ) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
+        super().__init__(downsample, drop_path)
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=dilation, dilation=dilation, bias=False)
         self.bn1 = norm(width)
-        self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(width, out_channels, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(width, out_channels, 3, padding=dilation, dilation=dilation, bias=False)
         self.bn2 = norm(out_channels)
-        self.downsample = downsample
 
     @property
-    def last_norm(self) -> nn.Module:
-        return self.bn2
+    def branch_end(self) -> tuple[nn.Conv2d, nn.Module]:
+        """The branch's last convolution and norm."""
+        return self.conv2, self.bn2
 
-    def forward(self, x: Tensor) -> Tensor:
-        branch = self.relu(self.bn1(self.conv1(x)))
-        branch = self.bn2(self.conv2(branch))
-        identity = x if self.downsample is None else self.downsample(x)
-        return self.relu(branch + identity)
+    def branch(self, x: Tensor) -> Tensor:
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.bn2(self.conv2(x))
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(_Residual):
     """1x1, 3x3, 1x1 convolutions (He et al. 2016, Fig. 5 right), grouped for ResNeXt.
 
     The stride sits on the 3x3 (torchvision, "v1.5") or, with `stride_in_1x1`, on the first 1x1 as in
@@ -55,29 +76,28 @@ class Bottleneck(nn.Module):
         out_channels: int,
         *,
         stride: int,
+        dilation: int,
         norm: NormLayer,
         downsample: nn.Module | None,
+        drop_path: float,
         groups: int = 1,
         stride_in_1x1: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(downsample, drop_path)
         first, second = (stride, 1) if stride_in_1x1 else (1, stride)
         self.conv1 = nn.Conv2d(in_channels, width, 1, first, bias=False)
         self.bn1 = norm(width)
-        self.conv2 = nn.Conv2d(width, width, 3, second, padding=1, groups=groups, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, second, padding=dilation, dilation=dilation, groups=groups, bias=False)
         self.bn2 = norm(width)
         self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
         self.bn3 = norm(out_channels)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = downsample
 
     @property
-    def last_norm(self) -> nn.Module:
-        return self.bn3
+    def branch_end(self) -> tuple[nn.Conv2d, nn.Module]:
+        """The branch's last convolution and norm."""
+        return self.conv3, self.bn3
 
-    def forward(self, x: Tensor) -> Tensor:
-        branch = self.relu(self.bn1(self.conv1(x)))
-        branch = self.relu(self.bn2(self.conv2(branch)))
-        branch = self.bn3(self.conv3(branch))
-        identity = x if self.downsample is None else self.downsample(x)
-        return self.relu(branch + identity)
+    def branch(self, x: Tensor) -> Tensor:
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        return self.bn3(self.conv3(x))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -10,16 +11,29 @@ from torchvision.ops import FrozenBatchNorm2d
 from backbones.errors import InputError, nearest
 
 NormLayer = Callable[[int], nn.Module]
+Init = Literal["he", "residual_scaled", "zero_last"]
+
+_GROUPS = 32  # Wu and He 2018, "Group normalization", section 4.1
+
+
+def _group_norm(channels: int) -> nn.GroupNorm:
+    if channels % _GROUPS:
+        raise InputError(f"norm 'group' makes {_GROUPS} groups; {channels} channels do not divide by them")
+    return nn.GroupNorm(_GROUPS, channels)
+
 
 _NORMS: dict[str, NormLayer] = {
     "batch": nn.BatchNorm2d,
+    "sync": nn.SyncBatchNorm,
+    "group": _group_norm,
+    "instance": partial(nn.InstanceNorm2d, affine=True),
     # torchvision's default eps is that of BatchNorm, so a batch-norm checkpoint means the same.
     "frozen": partial(FrozenBatchNorm2d, eps=1e-5),
 }
 
 
 def norm_layer(name: str) -> NormLayer:
-    """The constructor (channels) -> module of a norm by name: batch or frozen."""
+    """The constructor (channels) -> module of a norm by name: batch | sync | group | instance | frozen."""
     if name not in _NORMS:
         raise InputError(f"norm {name!r} is not known{nearest(name, _NORMS)} (known: {', '.join(_NORMS)})")
     return _NORMS[name]

@@ -34,8 +34,11 @@ def create_backbone(
     name: str,
     *,
     weights: str | Path | None = None,
+    in_channels: int = 3,
     norm: str = "batch",
     frozen_stages: int | str | Iterable[int] = 0,
+    output_stride: int = 32,
+    drop_path: float = 0.0,
     **options: Any,
 ) -> Backbone:
     """Build a backbone by name.
@@ -44,8 +47,11 @@ def create_backbone(
         name: one of `list_backbones()`.
         weights: None for a fresh initialisation, "imagenet" for torchvision's checkpoint (downloaded),
             or the path of a .safetensors or .pth file. `backbone.load_report` tells how it fitted.
-        norm: batch | frozen.
+        in_channels: of the pictures; pretrained stem kernels are adapted, mean and std with them.
+        norm: batch | sync | group | instance | frozen.
         frozen_stages: 0 for none; n for the stem and stages 1..n. See `Backbone.freeze`.
+        output_stride: of the deepest level: 8 | 16 | 32 (dilated below 32).
+        drop_path: stochastic depth, 0..1, rising linearly with depth.
         options: what the variant takes; `stride_in_1x1` and `init` for the ResNets.
 
     Raises:
@@ -56,7 +62,9 @@ def create_backbone(
         raise InputError(
             f"backbone {name!r} is not known{nearest(name, _builders)} (known: {', '.join(list_backbones())})"
         )
-    backbone = _builders[name](norm=norm, **options)
+    backbone = _builders[name](
+        norm=norm, in_channels=in_channels, output_stride=output_stride, drop_path=drop_path, **options
+    )
     if weights is not None:
         state = hub_state_dict(name) if weights == "imagenet" else read_state_dict(weights)
         source = f"{name}'s ImageNet weights" if weights == "imagenet" else str(weights)

@@ -1,19 +1,19 @@
 """ResNet, ResNeXt and Wide ResNet: one class and one table, with torchvision's keys and shapes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import cast, get_args
 
+import torch
 from torch import Tensor, nn
 
 from backbones.blocks import BasicBlock, Bottleneck
 from backbones.errors import InputError
 from backbones.features import Backbone, FeatureInfo, check_images
-from backbones.layers import NormLayer, init_he, norm_layer
+from backbones.layers import Init, NormLayer, init_he, norm_layer
 from backbones.registry import register_backbone
-
-Init = Literal["he", "zero_last"]
+from backbones.weights import stem_statistics
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,18 @@ class ResNet(Backbone):
 
     Args:
         variant: a row of `VARIANTS`.
-        norm: batch | frozen.
+        norm: batch | sync | group | instance | frozen.
+        in_channels: of the pictures.
+        output_stride: 32, or 16 or 8: the last stages are dilated instead of strided (Chen et al. 2017,
+            "Rethinking atrous convolution", section 3.1), as torchvision's `replace_stride_with_dilation`.
+        drop_path: chance of dropping the last block's branch in training, rising linearly from 0.
         stride_in_1x1: the stride on the bottleneck's first 1x1, not on its 3x3.
-        init: "he", or "zero_last": also the last norm of each residual branch starts at zero, so that
-            every block starts as the identity (Goyal et al. 2017, section 5.1).
+        init: "he"; "residual_scaled": also the last convolution of each residual branch is scaled by
+            1/sqrt(2); or "zero_last": its last norm starts at zero instead, so that every block starts as
+            the identity (Goyal et al. 2017, section 5.1).
+
+    Raises:
+        InputError: an option that this variant cannot have.
     """
 
     def __init__(
@@ -59,48 +67,54 @@ class ResNet(Backbone):
         variant: Variant,
         *,
         norm: str = "batch",
+        in_channels: int = 3,
+        output_stride: int = 32,
+        drop_path: float = 0.0,
         stride_in_1x1: bool = False,
         init: Init = "he",
     ) -> None:
         super().__init__()
-        if stride_in_1x1 and variant.block is not Bottleneck:
-            raise InputError("stride_in_1x1 is for bottleneck blocks; basic blocks have no 1x1 to carry it")
+        _check_options(variant, norm, in_channels, output_stride, drop_path, stride_in_1x1, init)
         make_norm = norm_layer(norm)
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        self.in_channels = in_channels
+        self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = make_norm(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        channels = [64 * 2**stage * variant.block.expansion for stage in range(4)]
-        layers = [
-            _make_layer(
-                variant,
-                in_channels=64 if stage == 0 else channels[stage - 1],
-                planes=64 * 2**stage,
-                depth=depth,
-                stride=1 if stage == 0 else 2,
-                norm=make_norm,
-                stride_in_1x1=stride_in_1x1,
+        drops = iter(torch.linspace(0, drop_path, sum(variant.depths), device="cpu").tolist())
+        layers, features = [], [FeatureInfo("c1", 64, 2)]
+        stride, dilation = 4, 1
+        for stage, depth in enumerate(variant.depths):
+            first = _FirstBlock(stride=1 if stage == 0 else 2, dilation=dilation)
+            if stage > 0 and stride == output_stride:
+                dilation *= 2
+                first = replace(first, stride=1)
+            elif stage > 0:
+                stride *= 2
+            layers.append(
+                _make_layer(
+                    variant,
+                    in_channels=features[-1].channels,
+                    planes=64 * 2**stage,
+                    first=first,
+                    dilation=dilation,
+                    drops=[next(drops) for _ in range(depth)],
+                    norm=make_norm,
+                    stride_in_1x1=stride_in_1x1,
+                )
             )
-            for stage, depth in enumerate(variant.depths)
-        ]
+            channels = 64 * 2**stage * variant.block.expansion
+            features.append(FeatureInfo(f"c{stage + 2}", channels, stride))
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
-        self.features = (
-            FeatureInfo("c1", 64, 2),
-            *(FeatureInfo(f"c{stage + 2}", channels[stage], 4 * 2**stage) for stage in range(4)),
-        )
-        init_he(self)
-        if init == "zero_last":
-            for block in self.modules():
-                if isinstance(block, BasicBlock | Bottleneck):
-                    nn.init.zeros_(block.last_norm.weight)  # type: ignore[arg-type]
-        elif init != "he":
-            raise InputError(f"init {init!r} is not known (known: he, zero_last)")
+        self.features = tuple(features)
+        self.mean, self.std = stem_statistics(self.mean, in_channels), stem_statistics(self.std, in_channels)
+        _initialise(self, init)
 
     def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
         return (self.conv1, self.bn1), (self.layer1,), (self.layer2,), (self.layer3,), (self.layer4,)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        check_images(images, channels=3)
+        check_images(images, self.in_channels)
         c1 = self.relu(self.bn1(self.conv1(images)))
         c2 = self.layer1(self.maxpool(c1))
         c3 = self.layer2(c2)
@@ -109,13 +123,22 @@ class ResNet(Backbone):
         return {"c1": c1, "c2": c2, "c3": c3, "c4": c4, "c5": c5}
 
 
+@dataclass(frozen=True)
+class _FirstBlock:
+    """How a stage's first block differs from the others."""
+
+    stride: int
+    dilation: int
+
+
 def _make_layer(
     variant: Variant,
     *,
     in_channels: int,
     planes: int,
-    depth: int,
-    stride: int,
+    first: _FirstBlock,
+    dilation: int,
+    drops: list[float],
     norm: NormLayer,
     stride_in_1x1: bool,
 ) -> nn.Sequential:
@@ -133,12 +156,50 @@ def _make_layer(
             stride_in_1x1=stride_in_1x1,
         )
     downsample = None
-    if stride != 1 or in_channels != out_channels:
-        conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+    if first.stride != 1 or in_channels != out_channels:
+        conv = nn.Conv2d(in_channels, out_channels, 1, first.stride, bias=False)
         downsample = nn.Sequential(conv, norm(out_channels))
-    first = make_block(in_channels, stride=stride, downsample=downsample)
-    rest = [make_block(out_channels, stride=1, downsample=None) for _ in range(depth - 1)]
-    return nn.Sequential(first, *rest)
+    blocks = [
+        make_block(in_channels, stride=first.stride, dilation=first.dilation, downsample=downsample, drop_path=drops[0])
+    ]
+    for drop in drops[1:]:
+        blocks.append(make_block(out_channels, stride=1, dilation=dilation, downsample=None, drop_path=drop))
+    return nn.Sequential(*blocks)
+
+
+def _check_options(
+    variant: Variant,
+    norm: str,
+    in_channels: int,
+    output_stride: int,
+    drop_path: float,
+    stride_in_1x1: bool,
+    init: str,
+) -> None:
+    if in_channels < 1:
+        raise InputError(f"in_channels {in_channels}: pictures have at least one channel")
+    if output_stride not in (8, 16, 32):
+        raise InputError(f"output_stride {output_stride} is not possible (possible: 8, 16, 32)")
+    if not 0 <= drop_path < 1:
+        raise InputError(f"drop_path {drop_path} is no chance from 0 to below 1")
+    if stride_in_1x1 and variant.block is not Bottleneck:
+        raise InputError("stride_in_1x1 is for bottleneck blocks; basic blocks have no 1x1 to carry it")
+    if init not in get_args(Init):
+        raise InputError(f"init {init!r} is not known (known: {', '.join(get_args(Init))})")
+    if init == "zero_last" and norm == "frozen":
+        raise InputError("init 'zero_last' with norm 'frozen' would keep every residual branch at zero")
+
+
+def _initialise(module: nn.Module, init: Init) -> None:
+    init_he(module)
+    for block in module.modules():
+        if isinstance(block, BasicBlock | Bottleneck):
+            conv, norm = block.branch_end
+            if init == "residual_scaled":
+                with torch.no_grad():
+                    conv.weight.mul_(2**-0.5)
+            elif init == "zero_last":
+                nn.init.zeros_(cast(Tensor, norm.weight))
 
 
 for _name, _variant in VARIANTS.items():

@@ -15,6 +15,7 @@ from backbones.errors import InputError
 
 _CLASSIFIERS = ("fc.", "classifier.", "head.fc.")
 # torch.nn.BatchNorm counts batches since 2018; older and converted checkpoints lack the counter.
+_RGB = 3
 _OPTIONAL = ".num_batches_tracked"
 
 
@@ -27,7 +28,8 @@ class LoadReport:
         adapted: taken after a change of shape or meaning.
         missing: in the model, not in the checkpoint: left at their initialisation.
         unexpected: in the checkpoint, not in the model.
-        left_out: the checkpoint's classifier, which a backbone has no place for.
+        left_out: what the model has no place for by its kind: the classifier, and running statistics where
+            its norms keep none.
     """
 
     matched: tuple[str, ...]
@@ -42,7 +44,7 @@ class LoadReport:
             if names := getattr(self, label):
                 parts.append(f"{len(names)} {label} ({names[0]}{', ...' if len(names) > 1 else ''})")
         if self.left_out:
-            parts.append(f"the classifier left out ({', '.join(self.left_out)})")
+            parts.append(f"{len(self.left_out)} left out by design ({', '.join(self.left_out[:2])})")
         return ", ".join(parts)
 
 
@@ -78,6 +80,40 @@ def hub_state_dict(name: str) -> dict[str, Tensor]:
     return dict(weights.get_state_dict(progress=True, check_hash=True))
 
 
+def stem_statistics(values: tuple[float, ...], in_channels: int) -> tuple[float, ...]:
+    """Mean or std of three channels for any number: their average for one, else repeated in turn."""
+    if in_channels == 1:
+        return (sum(values) / len(values),)
+    return tuple(values[channel % len(values)] for channel in range(in_channels))
+
+
+def _stem_kernel(kernel: Tensor, in_channels: int) -> Tensor:
+    """A pretrained first kernel (out, 3, h, w) for pictures of another number of channels: summed for one,
+    else repeated in turn and scaled, so that the response keeps its size."""
+    if in_channels == 1:
+        return kernel.float().sum(dim=1, keepdim=True)
+    repeated = kernel.float().repeat(1, -(-in_channels // kernel.shape[1]), 1, 1)[:, :in_channels]
+    return repeated * (kernel.shape[1] / in_channels)
+
+
+def _adapt(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """`state` with what can be made to fit, and the names of it."""
+    fitted, adapted = dict(state), []
+    for key, tensor in own.items():
+        given = state.get(key)
+        if given is None:
+            continue
+        norm = key.rpartition(".")[0]
+        if given.ndim == 4 and given.shape[1] == _RGB and given[:, :1].shape == tensor[:, :1].shape != given.shape:
+            if tensor.shape[1] != _RGB:
+                fitted[key] = _stem_kernel(given, tensor.shape[1])
+                adapted.append(key)
+        elif f"{norm}.running_mean" in state and f"{norm}.running_mean" not in own:
+            # Scale and shift of a batch norm, in a norm that keeps no statistics.
+            adapted.append(key)
+    return fitted, tuple(adapted)
+
+
 def load_weights(
     module: nn.Module, state: Mapping[str, Tensor], *, source: str = "the checkpoint", min_matched: float = 1.0
 ) -> LoadReport:
@@ -92,11 +128,12 @@ def load_weights(
         InputError: fewer match than `min_matched`. The module is as it was.
     """
     own = module.state_dict()
+    state, adapted = _adapt(own, state)
     matched = tuple(key for key in own if key in state and state[key].shape == own[key].shape)
     wrong_shape = [key for key in own if key in state and state[key].shape != own[key].shape]
     missing = tuple(key for key in own if key not in matched and not key.endswith(_OPTIONAL))
     foreign = [key for key in state if key not in own and not key.endswith(_OPTIONAL)]
-    left_out = tuple(key for key in foreign if key.startswith(_CLASSIFIERS))
+    left_out = tuple(key for key in foreign if key.startswith(_CLASSIFIERS) or _is_statistic(key, own))
     unexpected = tuple(key for key in foreign if key not in left_out)
 
     found = sum(not key.endswith(_OPTIONAL) for key in matched)
@@ -107,7 +144,13 @@ def load_weights(
             f"{min_matched:.0%} are asked for{_examples(own, state, wrong_shape, missing, unexpected)}"
         )
     module.load_state_dict({key: state[key] for key in matched}, strict=False)
-    return LoadReport(matched, (), missing, unexpected, left_out)
+    kept = tuple(key for key in matched if key not in adapted)
+    return LoadReport(kept, adapted, missing, unexpected, left_out)
+
+
+def _is_statistic(key: str, own: Mapping[str, Tensor]) -> bool:
+    norm, _, name = key.rpartition(".")
+    return name in ("running_mean", "running_var") and f"{norm}.weight" in own
 
 
 def _examples(

@@ -77,12 +77,14 @@ class BackboneSettings(_Group):
     freeze: Annotated[str, tyro.conf.arg(aliases=["--freeze"])] = "0"
     """Stages held still, from the stem on: 3 or 1-3."""
     norm: Annotated[str, tyro.conf.arg(aliases=["--norm"])] = "batch"
-    """batch | frozen."""
+    """batch | sync | group | instance | frozen."""
+    drop_path: float = Field(0.0, ge=0, lt=1)
+    """Stochastic depth: the chance of dropping the last block, rising linearly from 0."""
     stride_in_1x1: bool = False
     """The original bottleneck (caffe, detectron2): the stride on the first 1x1, not on the 3x3."""
     hold_norms: bool | None = None
     """Keep the running statistics of trainable stages too. None: where pretrained weights are given."""
-    init: Literal["he", "zero_last"] = "he"
+    init: Literal["he", "residual_scaled", "zero_last"] = "he"
     """Initialisation from scratch; zero_last starts every residual branch at zero."""
 
 

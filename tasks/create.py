@@ -38,9 +38,14 @@ def create_task(
 
 def backbone_from(settings: BackboneSettings) -> Backbone:
     """The backbone that the settings describe, with its weights, frozen stages and held norms."""
-    options = {"stride_in_1x1": settings.stride_in_1x1, "init": settings.init}
     backbone = create_backbone(
-        settings.name, weights=settings.weights, norm=settings.norm, frozen_stages=settings.freeze, **options
+        settings.name,
+        weights=settings.weights,
+        norm=settings.norm,
+        frozen_stages=settings.freeze,
+        drop_path=settings.drop_path,
+        stride_in_1x1=settings.stride_in_1x1,
+        init=settings.init,
     )
     held = settings.hold_norms
     backbone.hold_norms(settings.weights is not None if held is None else held)

@@ -1,10 +1,11 @@
 """The pyramid against torchvision's own, and inside torchvision's Faster R-CNN."""
 
+import pytest
 import torch
-from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn
+from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet, fasterrcnn_resnet50_fpn, retinanet_resnet50_fpn
 from torchvision.ops import FrozenBatchNorm2d
 
-from backbones import FeatureInfo, FeaturePyramid, create_backbone
+from backbones import FeatureInfo, FeaturePyramid, InputError, create_backbone
 
 
 def test_levels_and_shapes_at_odd_sizes() -> None:
@@ -40,3 +41,47 @@ def test_equals_torchvisions_detector_key_for_key() -> None:
             assert len(expected["boxes"]) == 100
             for key in ("boxes", "scores", "labels"):
                 torch.testing.assert_close(found[key], expected[key], rtol=1e-4, atol=1e-4)
+
+
+def test_levels_for_retinanet() -> None:
+    """p3..p7 with torchvision's own keys, in torchvision's RetinaNet and FCOS."""
+    reference = retinanet_resnet50_fpn(weights=None, weights_backbone=None, num_classes=3)
+    backbone = create_backbone("resnet50", norm="frozen")
+    pyramid = FeaturePyramid(backbone, levels=("p3", "p7"), extra="conv")
+    assert [(info.name, info.stride) for info in pyramid.features] == [(f"p{n}", 2**n) for n in range(3, 8)]
+    RetinaNet(pyramid.as_torchvision(), num_classes=3).load_state_dict(reference.state_dict(), strict=True)
+    target = {"boxes": torch.tensor([[5.0, 5, 60, 60]]), "labels": torch.tensor([1])}
+    for kind in (RetinaNet, FCOS):
+        detector = kind(pyramid.as_torchvision(), num_classes=3, min_size=96, max_size=128).train()
+        losses = detector([torch.rand(3, 96, 128)], [target])
+        assert torch.isfinite(torch.stack(list(losses.values()))).all()
+
+
+def test_levels_without_extra() -> None:
+    pyramid = FeaturePyramid(create_backbone("resnet18"), 16, levels=("p3", "p5"))
+    assert [tuple(level.shape[1:]) for level in pyramid(torch.randn(1, 3, 64, 64)).values()] == [
+        (16, 8, 8),
+        (16, 4, 4),
+        (16, 2, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("levels", "extra", "message"),
+    [
+        (("p2", "p7"), "pool", "makes 1 level beyond p5, not 2"),
+        (("p2", "p6"), "conv", "makes 2 levels beyond p5, not 1"),
+        (("p0", "p5"), "pool", "the backbone has c1, c2, c3, c4, c5"),
+        (("p6", "p7"), "conv", "the backbone has"),
+        (("fine", "p5"), "pool", "level 'fine' is not understood"),
+        (("p2", "p6"), "max", "extra 'max' is not known"),
+    ],
+)
+def test_levels_that_cannot_be_made_are_refused(levels: tuple[str, str], extra: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        FeaturePyramid(create_backbone("resnet18"), levels=levels, extra=extra)  # type: ignore[arg-type]
+
+
+def test_a_dilated_backbone_makes_no_pyramid() -> None:
+    with pytest.raises(InputError, match="dilated"):
+        FeaturePyramid(create_backbone("resnet18", output_stride=16))

@@ -142,3 +142,101 @@ def test_frozen_norm_equals_batch_norm_in_eval() -> None:
     for name, level in batch(images).items():
         torch.testing.assert_close(frozen.train()(images)[name], level, rtol=1e-4, atol=1e-5)
     assert sum(p.numel() for n, p in frozen.named_parameters() if ".bn" in n) == 0
+
+
+@pytest.mark.parametrize("output_stride", [8, 16])
+@pytest.mark.parametrize("name", ["resnet50", "resnet18"])
+def test_dilated_keeps_the_resolution(name: str, output_stride: int) -> None:
+    """Bottlenecks against torchvision's dilated model; basic blocks, which torchvision lacks, by shape."""
+    backbone = create_backbone(name, output_stride=output_stride).eval()
+    images = torch.randn(1, 3, 65, 97)
+    with torch.inference_mode():
+        levels = backbone(images)
+    for info in backbone.features:
+        assert levels[info.name].shape[2:] == (-(-65 // info.stride), -(-97 // info.stride))
+    assert backbone.features[-1].stride == output_stride
+    if name == "resnet50":
+        reference = torchvision.models.resnet50(replace_stride_with_dilation=[False, output_stride == 8, True]).eval()
+        reference.load_state_dict(backbone.state_dict(), strict=False)
+        with torch.inference_mode():
+            expected = _taps(reference, images)
+        assert (levels["c5"] - expected["c5"]).abs().max() <= 1e-5 * expected["c5"].abs().max()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 6])
+def test_pretrained_stems_are_adapted_to_any_number_of_channels(tmp_path: Path, channels: int) -> None:
+    reference = torchvision.models.resnet18()
+    torch.save(reference.state_dict(), tmp_path / "w.pth")
+    backbone = create_backbone("resnet18", weights=tmp_path / "w.pth", in_channels=channels)
+    assert backbone.load_report is not None
+    assert backbone.load_report.adapted == ("conv1.weight",)
+    assert len(backbone.mean) == len(backbone.std) == channels
+    kernel = reference.conv1.weight
+    adapted = backbone.get_parameter("conv1.weight")
+    if channels == 1:  # a grey picture answers as the same picture in three equal channels
+        grey = torch.randn(1, 1, 20, 20)
+        expected = torch.nn.functional.conv2d(grey.expand(-1, 3, -1, -1), kernel)
+        torch.testing.assert_close(torch.nn.functional.conv2d(grey, adapted), expected, rtol=1e-4, atol=1e-5)
+    else:
+        for channel in range(channels):
+            torch.testing.assert_close(adapted[:, channel], kernel[:, channel % 3] * 3 / channels)
+    with pytest.raises(ValueError, match=rf"\(N, {channels}, H, W\), got \(1, 3, 32, 32\)"):
+        backbone(torch.zeros(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("norm", "kind"),
+    [("sync", nn.SyncBatchNorm), ("group", nn.GroupNorm), ("instance", nn.InstanceNorm2d)],
+)
+def test_every_norm_takes_a_batch_norm_checkpoint(tmp_path: Path, norm: str, kind: type[nn.Module]) -> None:
+    torch.save(_torchvision("resnet18").state_dict(), tmp_path / "w.pth")
+    backbone = create_backbone("resnet18", weights=tmp_path / "w.pth", norm=norm)
+    norms = [name for name, module in backbone.named_modules() if isinstance(module, kind)]
+    assert len(norms) == 20
+    report = backbone.load_report
+    assert report is not None
+    assert (report.missing, report.unexpected) == ((), ())
+    affine = {f"{name}.{part}" for name in norms for part in ("weight", "bias")}
+    assert set(report.adapted) == (set() if norm == "sync" else affine)
+    state = torch.load(tmp_path / "w.pth", weights_only=True)
+    assert all(torch.equal(backbone.state_dict()[key], state[key]) for key in affine)
+    sum(level.square().mean() for level in backbone(torch.randn(1, 3, 64, 64)).values()).backward()
+
+
+def test_drop_path_rises_with_depth_and_rests_in_eval_and_in_frozen_stages() -> None:
+    backbone = create_backbone("resnet18", drop_path=0.7)
+    blocks = [module for module in backbone.modules() if hasattr(module, "drop_path")]
+    rates = [0.0 if block.drop_path is None else block.drop_path.p for block in blocks]
+    assert rates == pytest.approx([0.1 * number for number in range(8)])
+    images = torch.randn(2, 3, 64, 64)
+    backbone.eval()
+    assert torch.equal(backbone(images)["c5"], backbone(images)["c5"])
+    backbone.train()
+    assert not torch.equal(backbone(images)["c5"], backbone(images)["c5"])
+    backbone.pretrained = True
+    backbone.freeze(4)
+    assert torch.equal(backbone(images)["c5"], backbone(images)["c5"])
+
+
+def test_residual_scaled_is_he_over_sqrt_2() -> None:
+    torch.manual_seed(0)
+    plain = create_backbone("resnet50")
+    torch.manual_seed(0)
+    scaled = create_backbone("resnet50", init="residual_scaled")
+    for (name, one), two in zip(plain.named_parameters(), scaled.parameters(), strict=True):
+        factor = 2**-0.5 if name.endswith("conv3.weight") else 1
+        torch.testing.assert_close(two, one * factor)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"output_stride": 4}, "output_stride 4 is not possible"),
+        ({"drop_path": 1.0}, "drop_path"),
+        ({"in_channels": 0}, "at least one channel"),
+        ({"init": "zero_last", "norm": "frozen"}, "keep every residual branch at zero"),
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        create_backbone("resnet50", **options)  # type: ignore[arg-type]
