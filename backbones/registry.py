@@ -1,6 +1,14 @@
-"""Backbones by name."""
+"""Backbones by name: ours, and those of installed packages.
+
+A package adds backbones through entry points of the group `vertebra.backbones`:
+
+    [project.entry-points."vertebra.backbones"]
+    my_network = "my_package:build"   # build(**options) -> Backbone
+"""
 
 from collections.abc import Callable, Iterable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +19,7 @@ from backbones.weights import hub_state_dict, load_weights, read_state_dict
 Builder = Callable[..., Backbone]
 
 _builders: dict[str, Builder] = {}
+_PLUGINS = "vertebra.backbones"
 
 
 def register_backbone(name: str, builder: Builder) -> None:
@@ -27,7 +36,19 @@ def register_backbone(name: str, builder: Builder) -> None:
 
 def list_backbones() -> list[str]:
     """The registered names, in alphabetical order."""
+    _discover()
     return sorted(_builders)
+
+
+@cache
+def _discover() -> None:
+    for entry in entry_points(group=_PLUGINS):
+        register_backbone(entry.name, _late(entry))
+
+
+def _late(entry: EntryPoint) -> Builder:
+    # The package is imported when its backbone is built: one that is broken leaves the others usable.
+    return lambda **options: entry.load()(**options)
 
 
 def create_backbone(
@@ -58,10 +79,9 @@ def create_backbone(
         InputError: an unknown name or value, or weights that do not fit.
         TypeError: an option that this backbone does not take.
     """
-    if name not in _builders:
-        raise InputError(
-            f"backbone {name!r} is not known{nearest(name, _builders)} (known: {', '.join(list_backbones())})"
-        )
+    known = list_backbones()
+    if name not in known:
+        raise InputError(f"backbone {name!r} is not known{nearest(name, known)} (known: {', '.join(known)})")
     backbone = _builders[name](
         norm=norm, in_channels=in_channels, output_stride=output_stride, drop_path=drop_path, **options
     )

@@ -1,6 +1,10 @@
-import pytest
+from collections.abc import Iterator
+from pathlib import Path
 
-from backbones import InputError, create_backbone, list_backbones, register_backbone
+import pytest
+import torch
+
+from backbones import InputError, create_backbone, list_backbones, register_backbone, registry
 from backbones.resnet import VARIANTS
 
 
@@ -26,3 +30,33 @@ def test_unknown_options_are_not_swallowed() -> None:
 def test_a_clash_of_names_raises() -> None:
     with pytest.raises(ValueError, match="registered already"):
         register_backbone("resnet18", lambda **options: create_backbone("resnet34", **options))
+
+
+@pytest.fixture
+def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installed package with one backbone that works and one that cannot be imported."""
+    (tmp_path / "tiny_nets.py").write_text(
+        "from backbones import create_backbone\n"
+        "def build(**options):\n"
+        "    return create_backbone('resnet18', **options)\n"
+    )
+    info = tmp_path / "tiny_nets-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-nets\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[vertebra.backbones]\ntiny = tiny_nets:build\nbroken = absent_module:build\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(registry, "_builders", dict(registry._builders))
+    registry._discover.cache_clear()
+    yield
+    registry._discover.cache_clear()
+
+
+@pytest.mark.usefixtures("third_party")
+def test_third_party_backbones_are_found() -> None:
+    assert {"tiny", "broken", "resnet50"} <= set(list_backbones())
+    backbone = create_backbone("tiny", norm="frozen")
+    assert backbone(torch.zeros(1, 3, 32, 32))["c5"].shape == (1, 512, 1, 1)
+    with pytest.raises(ModuleNotFoundError, match="absent_module"):
+        create_backbone("broken")
