@@ -40,7 +40,7 @@ class FreezeReport:
         if not self.stages:
             return f"nothing frozen: all {self.total:,} parameters of the backbone train"
         last = self.stages[-1]
-        names = {0: "the stem", 1: "the stem and stage 1"}.get(last, f"the stem and stages 1-{last}")
+        names = "the stem and stage 1" if last == 1 else f"the stem and stages 1-{last}"
         return (
             f"frozen: {names}, {self.parameters:,} of {self.total:,} parameters of the backbone "
             f"({self.share:.1%}) and {self.buffers:,} numbers of running statistics"

@@ -20,11 +20,12 @@ Builder = Callable[..., Backbone]
 
 _builders: dict[str, Builder] = {}
 _PLUGINS = "vertebra.backbones"
+_DEFAULTS = {"norm": "batch", "in_channels": 3, "output_stride": 32, "drop_path": 0.0}
 
 
 def register_backbone(name: str, builder: Builder) -> None:
-    """Add `builder(**options) -> Backbone` under `name`. It gets `norm` and the other options of
-    `create_backbone` that the caller gave.
+    """Add `builder(**options) -> Backbone` under `name`. It gets those options of `create_backbone` that
+    are not at their defaults: a builder need not take what it cannot do.
 
     Raises:
         ValueError: the name is taken.
@@ -42,8 +43,11 @@ def list_backbones() -> list[str]:
 
 @cache
 def _discover() -> None:
-    for entry in entry_points(group=_PLUGINS):
-        register_backbone(entry.name, _late(entry))
+    found = {entry.name: entry for entry in entry_points(group=_PLUGINS)}
+    for name in found.keys() & _builders.keys():
+        raise ValueError(f"the package of {found[name].value!r} adds a backbone {name!r}, which is registered already")
+    for name, entry in found.items():
+        register_backbone(name, _late(entry))
 
 
 def _late(entry: EntryPoint) -> Builder:
@@ -82,9 +86,9 @@ def create_backbone(
     known = list_backbones()
     if name not in known:
         raise InputError(f"backbone {name!r} is not known{nearest(name, known)} (known: {', '.join(known)})")
-    backbone = _builders[name](
-        norm=norm, in_channels=in_channels, output_stride=output_stride, drop_path=drop_path, **options
-    )
+    general = {"norm": norm, "in_channels": in_channels, "output_stride": output_stride, "drop_path": drop_path}
+    given = {option: value for option, value in general.items() if value != _DEFAULTS[option]}
+    backbone = _builders[name](**given, **options)
     if weights is not None:
         state = hub_state_dict(name) if weights == "imagenet" else read_state_dict(weights)
         source = f"{name}'s ImageNet weights" if weights == "imagenet" else str(weights)

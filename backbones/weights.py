@@ -1,13 +1,11 @@
 """Reading checkpoints and fitting them to a backbone, with an account of what went where."""
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torchvision
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -61,7 +59,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # the failures of torch.load have no common class
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{path}: not a readable checkpoint of plain tensors (.safetensors or .pth): {reason}"
@@ -69,15 +67,28 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    ):
         raise InputError(f"{path}: holds no state dict; save model.state_dict()")
     return {key.removeprefix("module."): value for key, value in content.items()}
 
 
 def hub_state_dict(name: str) -> dict[str, Tensor]:
-    """torchvision's best ImageNet checkpoint of this name, downloaded with a progress bar or cached."""
+    """torchvision's best ImageNet checkpoint of this name, downloaded with a progress bar or cached.
+
+    Raises:
+        InputError: torchvision has none, or it cannot be downloaded.
+    """
+    if name not in torchvision.models.list_models(torchvision.models):
+        raise InputError(f"weights 'imagenet': torchvision has none for {name!r}; give a file")
     weights = torchvision.models.get_model_weights(name).DEFAULT
-    return dict(weights.get_state_dict(progress=True, check_hash=True))
+    try:
+        return dict(weights.get_state_dict(progress=True, check_hash=True))
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"weights 'imagenet': {name}'s could not be downloaded ({error}); give a .safetensors or .pth file"
+        ) from error
 
 
 def stem_statistics(values: tuple[float, ...], in_channels: int) -> tuple[float, ...]:
@@ -104,10 +115,10 @@ def _adapt(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> tuple[dict
         if given is None:
             continue
         norm = key.rpartition(".")[0]
-        if given.ndim == 4 and given.shape[1] == _RGB and given[:, :1].shape == tensor[:, :1].shape != given.shape:
-            if tensor.shape[1] != _RGB:
-                fitted[key] = _stem_kernel(given, tensor.shape[1])
-                adapted.append(key)
+        is_kernel = given.ndim == tensor.ndim == 4
+        if is_kernel and given.shape[1] == _RGB != tensor.shape[1] and given[:, :1].shape == tensor[:, :1].shape:
+            fitted[key] = _stem_kernel(given, tensor.shape[1])
+            adapted.append(key)
         elif f"{norm}.running_mean" in state and f"{norm}.running_mean" not in own:
             # Scale and shift of a batch norm, in a norm that keeps no statistics.
             adapted.append(key)

@@ -18,7 +18,7 @@ SHAPES = "shapes"
 # Where the data is the built-in shapes: small pictures and a small head, trained from scratch in two
 # minutes on two cores. configs/detection/shapes.yaml says the same.
 _FOR_SHAPES: dict[str, Any] = {
-    "data": {"image_size": 64},
+    "data": {"image_size": 64, "workers": 0},
     "backbone": {"name": "resnet18"},
     "head": {"channels": 64, "representation": 256, "anchor_scale": 4.0, "rois_per_image": 64},
     "optim": {"name": "adamw", "lr": 1e-3},
@@ -33,8 +33,10 @@ class SettingsError(Exception):
     """
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+class Group(BaseModel):
+    """Settings that belong together; `path_prefix` comes before their names in a path."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, allow_inf_nan=False)
     path_prefix: ClassVar[str] = ""
 
     def __init__(self, **values: Any) -> None:
@@ -44,7 +46,7 @@ class _Group(BaseModel):
             raise SettingsError(_explain(error, self)) from None
 
 
-class DataSettings(_Group):
+class DataSettings(Group):
     """What to train on."""
 
     path_prefix = "data."
@@ -65,7 +67,7 @@ class DataSettings(_Group):
     """How many pictures of shapes to train on; a tenth as many validate."""
 
 
-class BackboneSettings(_Group):
+class BackboneSettings(Group):
     """The network under the head."""
 
     path_prefix = "backbone."
@@ -88,7 +90,7 @@ class BackboneSettings(_Group):
     """Initialisation from scratch; zero_last starts every residual branch at zero."""
 
 
-class HeadSettings(_Group):
+class HeadSettings(Group):
     """The task's part."""
 
     path_prefix = "head."
@@ -99,7 +101,7 @@ class HeadSettings(_Group):
     """Of every pyramid level."""
     representation: int = Field(1024, ge=1)
     """Width of the box head's two hidden layers."""
-    anchor_scale: float = Field(8.0, gt=0)
+    anchor_scale: float = Field(8.0, ge=1)
     """Side of the square anchor in strides of its level: 8 makes 32 px on p2 to 512 px on p6."""
     rois_per_image: int = Field(512, ge=1)
     """Proposals a picture that the box head trains on."""
@@ -109,7 +111,7 @@ class HeadSettings(_Group):
     """At most so many are kept."""
 
 
-class OptimSettings(_Group):
+class OptimSettings(Group):
     """How a step is taken."""
 
     path_prefix = "optim."
@@ -124,7 +126,7 @@ class OptimSettings(_Group):
     """Longest gradient; longer ones are scaled down."""
 
 
-class ScheduleSettings(_Group):
+class ScheduleSettings(Group):
     """How long, and how the learning rate goes."""
 
     path_prefix = "schedule."
@@ -135,7 +137,7 @@ class ScheduleSettings(_Group):
     """Steps of linear warmup, at most a tenth of the run; then a cosine down to zero."""
 
 
-class Settings(_Group):
+class Settings(Group):
     """Everything a run needs; written to its config.yaml."""
 
     task: Literal["detection"] = "detection"
@@ -149,7 +151,7 @@ class Settings(_Group):
     schedule: ScheduleSettings = ScheduleSettings()
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16 computes convolutions in bfloat16; weights, boxes and losses stay in fp32."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     """The same seed gives the same run."""
     output: str | None = None
     """The run's folder. None: runs/<task>-<backbone>-<time>."""
@@ -172,7 +174,7 @@ def defaults(data_path: str) -> dict[str, Any]:
 _SCALARS = {"data": "path", "backbone": "name", "head": "name", "optim": "lr", "schedule": "epochs"}
 
 
-def setting_paths(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
+def setting_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every setting's path: data.path, data.image_size, ..."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
@@ -226,7 +228,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def differences(one: Settings, other: Settings) -> list[str]:
     """The paths of the settings in which two differ."""
-    return [path for path in setting_paths() if get(one, path) != get(other, path)]
+    return [path for path in setting_paths(Settings) if get(one, path) != get(other, path)]
 
 
 def get(settings: Settings, path: str) -> Any:
@@ -237,18 +239,19 @@ def get(settings: Settings, path: str) -> Any:
     return value
 
 
-def _explain(error: ValidationError, group: _Group) -> str:
+def _explain(error: ValidationError, group: Group) -> str:
     first = error.errors(include_url=False)[0]
     path = group.path_prefix + ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{path}: there is no such setting{nearest_setting(path)}"
+        return f"{path}: there is no such setting{nearest_setting(path, Settings)}"
     return f"{path}: {first['input']!r}: {first['msg']}"
 
 
-def nearest_setting(path: str) -> str:
+def nearest_setting(path: str, model: type[BaseModel]) -> str:
     """`"; did you mean data.workers?"`, or an empty string where nothing is near."""
-    leaves = {known.rsplit(".", 1)[-1]: known for known in setting_paths()}
-    near_path = difflib.get_close_matches(path, list(setting_paths()), n=1, cutoff=0.8)
+    paths = list(setting_paths(model))
+    leaves = {known.rsplit(".", 1)[-1]: known for known in paths}
+    near_path = difflib.get_close_matches(path, paths, n=1, cutoff=0.8)
     near_leaf = difflib.get_close_matches(path.rsplit(".", 1)[-1], list(leaves), n=1, cutoff=0.7)
     matches = near_path or [leaves[leaf] for leaf in near_leaf]
     return f"; did you mean {matches[0]}?" if matches else ""

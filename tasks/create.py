@@ -8,7 +8,7 @@ from backbones import Backbone, InputError, create_backbone
 from tasks.config import BackboneSettings, HeadSettings, Settings, SettingsError
 from tasks.detection.metric import Evaluator
 from tasks.detection.task import DetectionTask
-from tasks.training.checkpoint import load_weights_into, read_description, recover
+from tasks.training.checkpoint import load_weights_into, read_description
 
 
 def create_task(
@@ -38,15 +38,19 @@ def create_task(
 
 def backbone_from(settings: BackboneSettings) -> Backbone:
     """The backbone that the settings describe, with its weights, frozen stages and held norms."""
-    backbone = create_backbone(
-        settings.name,
-        weights=settings.weights,
-        norm=settings.norm,
-        frozen_stages=settings.freeze,
-        drop_path=settings.drop_path,
-        stride_in_1x1=settings.stride_in_1x1,
-        init=settings.init,
-    )
+    defaults = BackboneSettings()
+    special: dict[str, Any] = {"stride_in_1x1": settings.stride_in_1x1, "init": settings.init}
+    try:
+        backbone = create_backbone(
+            settings.name,
+            weights=settings.weights,
+            norm=settings.norm,
+            frozen_stages=settings.freeze,
+            drop_path=settings.drop_path,
+            **{name: value for name, value in special.items() if value != getattr(defaults, name)},
+        )
+    except TypeError as error:
+        raise InputError(f"backbone {settings.name!r} does not take an option it was given: {error}") from error
     held = settings.hold_norms
     backbone.hold_norms(settings.weights is not None if held is None else held)
     return backbone
@@ -74,8 +78,8 @@ def checkpoint_folder(run: str | Path) -> Path:
         InputError: there is none.
     """
     run = Path(run)
-    for folder in (run, run / "best"):
-        recover(folder)
+    # best.old is what there is while best/ is being replaced, or if the process was killed just then.
+    for folder in (run, run / "best", run / "best.old"):
         if (folder / "model.json").is_file():
             return folder
     raise InputError(f"{run}: neither a run's folder with best/ nor a checkpoint in one")

@@ -4,13 +4,14 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
 from tasks.commands.cli import guard, parse
+from tasks.config import Group
 
 if TYPE_CHECKING:
     from tasks.task import Batch
@@ -18,17 +19,18 @@ if TYPE_CHECKING:
 _CLASSES = ("circle", "square", "triangle")
 
 
-@dataclass(frozen=True)
-class BenchmarkArguments:
+class BenchmarkArguments(Group):
+    """The work to time."""
+
     backbone: str = "resnet50"
     """Of both detectors; its weights are random."""
     freeze: str = "1-3"
     """Stages held still in both."""
-    image_size: int = 320
+    image_size: int = Field(320, ge=32)
     """Side of the pictures in pixels."""
-    batch_size: int = 4
+    batch_size: int = Field(4, ge=1)
     """Pictures a step."""
-    steps: int = 7
+    steps: int = Field(7, ge=1)
     """Timed steps of each, after one that is not."""
     precision: Literal["fp32", "bf16"] = "bf16"
     """Of both."""

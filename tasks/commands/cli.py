@@ -14,6 +14,7 @@ from rich.console import Console
 
 from tasks.config import (
     SHAPES,
+    Group,
     Settings,
     SettingsError,
     defaults,
@@ -24,7 +25,7 @@ from tasks.config import (
     read_yaml,
 )
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Group)
 _FREE_ON_RESUME = {"config", "output", "resume", "save_every"}
 
 
@@ -54,7 +55,7 @@ def parse(kind: type[T], argv: Sequence[str], *, command: str, description: str,
         raise SettingsError(_unboxed(report.getvalue())) from None
     if unknown:
         flag = unknown[0].split("=")[0]
-        near = nearest_setting(flag.lstrip("-").replace("-", "_")).replace("did you mean ", "did you mean --")
+        near = nearest_setting(flag.lstrip("-").replace("-", "_"), kind).replace("did you mean ", "did you mean --")
         raise SettingsError(f"{flag}: there is no such flag{near.replace('_', '-')}")
     return settings
 
@@ -82,13 +83,14 @@ def parse_settings(argv: Sequence[str]) -> Settings:
     given = argparse.Namespace(config=None, output=None, data=None, resume=False)
     with contextlib.suppress(argparse.ArgumentError):  # tyro has the better words for it
         early.parse_known_args(argv, namespace=given)
-    own: dict[str, Any] | None = None
-    if given.resume:
-        if given.output is None:
-            raise SettingsError("--resume: needs --output, the folder of the run to go on with")
-        if (given.output / "config.yaml").is_file():
-            own = read_yaml(given.output / "config.yaml")
     file = read_yaml(given.config) if given.config else {}
+    own: dict[str, Any] | None = None
+    own_file = Path(given.output or file.get("output") or "") / "config.yaml"
+    if given.resume or file.get("resume"):
+        if own_file.parent == Path():
+            raise SettingsError("--resume: needs --output, the folder of the run to go on with")
+        if own_file.is_file():
+            own = read_yaml(own_file)
     base = own or defaults(given.data or file.get("data", {}).get("path", SHAPES))
     settings = parse(
         Settings,
@@ -104,7 +106,7 @@ def parse_settings(argv: Sequence[str]) -> Settings:
         if changed:
             path = changed[0]
             raise SettingsError(
-                f"{path}: {get(settings, path)!r} contradicts {get(before, path)!r} in {given.output / 'config.yaml'}, "
+                f"{path}: {get(settings, path)!r} contradicts {get(before, path)!r} in {own_file}, "
                 "which --resume goes on with; leave it out, or start another --output"
             )
     return settings
@@ -137,7 +139,7 @@ def guard(command: Callable[[Console], int]) -> int:
         except SettingsError as error:
             return _fault(str(error), 2)
         except BrokenPipeError:
-            sys.stderr.close()  # the reader of our output has gone; so has the wish for a traceback
+            sys.stderr.close()  # `--help | head`: the reader has gone, and with it the wish for a traceback
             return 0
         except Exception as error:
             code = _exit_code(error)

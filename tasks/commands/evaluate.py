@@ -1,25 +1,27 @@
 """`evaluate`: the metrics of a trained model on a split."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import tyro
+from pydantic import Field
 from rich.console import Console
 
 from tasks.commands.cli import guard, parse
+from tasks.config import DataSettings, Group, Settings, read_yaml
 
 
-@dataclass(frozen=True)
-class EvaluateArguments:
+class EvaluateArguments(Group):
+    """What to judge, and on what."""
+
     run: tyro.conf.Positional[Path]
     """A run's folder, or a checkpoint in it."""
     split: Literal["train", "val", "test"] = "val"
     """Which pictures."""
     data: str | None = None
     """Another data set with the same classes. None: the run's own."""
-    workers: int = 1
+    workers: int = Field(1, ge=0)
     """Processes that read pictures."""
     evaluator: Literal["hotcoco", "pycocotools"] = "hotcoco"
     """Who computes the COCO metrics."""
@@ -39,7 +41,6 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
 
     from backbones import InputError
     from tasks.commands.summary import metrics_table
-    from tasks.config import DataSettings, Settings, read_yaml
     from tasks.create import checkpoint_folder, task_from_checkpoint
     from tasks.data.loading import Loader
     from tasks.data.open import open_data
@@ -49,10 +50,12 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
 
     folder = checkpoint_folder(arguments.run)
     task, description = task_from_checkpoint(folder, arguments.evaluator)
+    config = folder.parent / "config.yaml"
+    if not config.is_file() and arguments.data is None:
+        raise InputError(f"{config}: missing; it names the run's data; give --data")
+    settings = Settings(**read_yaml(config)).data if config.is_file() else DataSettings()
     if arguments.data is not None:
-        settings = DataSettings(path=arguments.data, image_size=description["image_size"])
-    else:
-        settings = Settings(**read_yaml(folder.parent / "config.yaml")).data
+        settings = settings.model_copy(update={"path": arguments.data})
     data = with_classes(open_data(settings), task.classes)
     console.print(str(data), markup=False)
     if arguments.split not in data.splits:

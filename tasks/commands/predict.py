@@ -1,26 +1,28 @@
 """`predict`: pictures with what a trained model finds drawn over them."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from pydantic import Field
 from rich.console import Console
 
 from tasks.commands.cli import guard, parse
+from tasks.config import Group
 
 _EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 
 
-@dataclass(frozen=True)
-class PredictArguments:
+class PredictArguments(Group):
+    """What to draw, and where."""
+
     run: tyro.conf.Positional[Path]
     """A run's folder, or a checkpoint in it."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """Pictures, or folders of pictures."""
     output: Path
     """Where the drawn pictures go."""
-    score: float = 0.5
+    score: float = Field(0.5, ge=0, le=1)
     """Objects below this score (0..1) are not drawn."""
 
 
@@ -43,10 +45,14 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
     paths = _pictures(arguments.images)
     if not paths:
         raise InputError(f"{', '.join(map(str, arguments.images))}: no pictures there")
+    targets = _targets(paths, arguments.output)
     predictor = load_predictor(arguments.run)
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    try:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{arguments.output}: cannot be written to: {error.strerror}") from None
     skipped = 0
-    for path in paths:
+    for path, target in zip(paths, targets, strict=True):
         try:
             image = read_picture(path)
         except InputError as error:
@@ -54,13 +60,23 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
             console.print(f"warning: skipped: {error}", markup=False)
             continue
         detections = predictor([image])[0]
-        target = arguments.output / f"{path.stem}.jpg"
-        if target.resolve() == path.resolve():
-            raise InputError(f"{path}: would be written over; give another --output")
         draw_detections(image, detections, predictor.classes, arguments.score).save(target, quality=92)
         found = int((detections.scores >= arguments.score).sum())
         console.print(f"{target}: {found} object{'' if found == 1 else 's'}", markup=False)
     return 1 if skipped else 0
+
+
+def _targets(paths: list[Path], output: Path) -> list[Path]:
+    """A file of its own in `output` for every picture, and none of the pictures' own files."""
+    from backbones import InputError
+
+    targets: list[Path] = []
+    for path in paths:
+        if path.resolve().parent == output.resolve():
+            raise InputError(f"{output}: holds the picture {path.name} itself; give another --output")
+        same = sum(other.stem == path.stem for other in paths[: len(targets)])
+        targets.append(output / (f"{path.stem}-{same + 1}.jpg" if same else f"{path.stem}.jpg"))
+    return targets
 
 
 def _pictures(paths: tuple[Path, ...]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from tasks.config import Settings
 
 if TYPE_CHECKING:
     from backbones import Backbone
+    from tasks.data.loading import Loader
     from tasks.data.samples import DataSet
     from tasks.training.checkpoint import TrainingState
     from tasks.training.run import Run
+    from tasks.training.trainer import Trainer
 
 _DROPPED_SHOWN = 10
 
@@ -55,43 +58,48 @@ def train(settings: Settings, console: Console) -> int:
     else:
         run.start(settings)
     trainer = Trainer(task, settings, run, describe(settings, backbone, data.classes), console)
+    loaders = {split: _loader(settings, data, split) for split in data.splits}
     if resumed:
-        trainer.resume()
+        trainer.resume(loaders["train"])
         console.print(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")
     console.print(f"training into {run.folder}")
-    return _fit(trainer, settings, data, run, console)
+    return _fit(trainer, loaders, run, console)
 
 
-def _fit(trainer: Any, settings: Settings, data: "DataSet", run: "Run", console: Console) -> int:
-    from tasks.commands.summary import metrics_table
+def _loader(settings: Settings, data: "DataSet", split: str) -> "Loader":
     from tasks.data.loading import Loader
     from tasks.data.transforms import DetectionTransform
+
+    train = split == "train"
+    return Loader(
+        data.splits[split],
+        DetectionTransform(settings.data.image_size, settings.data.augment if train else "none"),
+        batch_size=settings.data.batch_size,
+        workers=settings.data.workers,
+        seed=settings.seed,
+        shuffle=train,
+    )
+
+
+def _fit(trainer: "Trainer", loaders: Mapping[str, "Loader"], run: "Run", console: Console) -> int:
+    from tasks.commands.summary import metrics_table
     from tasks.training.checkpoint import load_weights_into
     from tasks.training.trainer import Interrupted, evaluate
 
-    def loader(split: str) -> Loader:
-        train = split == "train"
-        return Loader(
-            data.splits[split],
-            DetectionTransform(settings.data.image_size, settings.data.augment if train else "none"),
-            batch_size=settings.data.batch_size,
-            workers=settings.data.workers,
-            seed=settings.seed,
-            shuffle=train,
-        )
-
     try:
-        state = trainer.fit(loader("train"), loader("val"))
+        state = trainer.fit(loaders["train"], loaders["val"])
     except Exception as error:
         status = "interrupted" if isinstance(error, Interrupted) else "failed"
         run.finish({"status": status, "error": str(error), "environment": _environment()})
         raise
-    summary = _summary(state, len(data.splits["train"]) * settings.schedule.epochs)
+    assert state.best is not None
+    settings = trainer.settings
+    summary = _summary(state, len(loaders["train"].samples) * settings.schedule.epochs)
     tables = {"val": state.best["metrics"]}
-    if "test" in data.splits:
+    if "test" in loaders:
         load_weights_into(trainer.task.model, run.best)
         summary["test"] = tables["test"] = evaluate(
-            trainer.task, trainer.model, loader("test"), trainer.accelerator, settings.precision, console
+            trainer.task, trainer.model, loaders["test"], trainer.accelerator, settings.precision, console
         )
     run.finish(summary)
     console.print(metrics_table(tables, f"best checkpoint (epoch {state.best['epoch']})"))

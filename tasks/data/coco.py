@@ -1,19 +1,21 @@
 """COCO JSON: annotations/instances_*.json beside folders of pictures."""
 
 import json
+import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from backbones.errors import InputError, nearest
-from tasks.data.pictures import picture_size
+from tasks.data.pictures import check_picture, picture_size
 from tasks.data.samples import BoxList, DataSet, Sample, by_name
 
 _PREFIX = "instances_"
-_FIELDS = {
-    "images": ("id", "file_name"),
-    "annotations": ("id", "image_id", "category_id"),
-    "categories": ("id", "name"),
+_Kinds = type | tuple[type, ...]
+_FIELDS: dict[str, dict[str, _Kinds]] = {
+    "images": {"id": (int, str), "file_name": str},
+    "annotations": {"id": (int, str), "image_id": (int, str), "category_id": int},
+    "categories": {"id": int, "name": str},
 }
 
 
@@ -62,9 +64,9 @@ def _read_json(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise InputError(f"{path}: not a COCO file: it has no list {key!r}")
         for number, item in enumerate(content[key]):
-            lacking = [field for field in fields if not isinstance(item, dict) or field not in item]
-            if lacking:
-                raise InputError(f"{path}: {key}[{number}] has no {' and no '.join(lacking)}")
+            for field, kind in fields.items():
+                if not isinstance(item, dict) or not isinstance(item.get(field), kind):
+                    raise InputError(f"{path}: {key}[{number}] has no {field}, or not of the right type")
     return content
 
 
@@ -98,7 +100,9 @@ def _read_split(
     dropped: list[str] = []
     for key, image in images.items():
         picture = pictures / image["file_name"]
-        size = (image["width"], image["height"]) if {"width", "height"} <= image.keys() else picture_size(picture)
+        told = (_finite(image.get("width")), _finite(image.get("height")))
+        size = (told[0], told[1]) if told[0] and told[1] else picture_size(picture)
+        check_picture(picture, *size)
         boxes = _boxes(path, image, size, annotations[key], labels)
         dropped += boxes.dropped
         samples.append(boxes.sample(image["file_name"], picture))
@@ -121,16 +125,22 @@ def _boxes(
             (x, y, x + width, y + height),
             labels[item["category_id"]],
             what=what,
-            area=float(item.get("area", width * height)),
-            crowd=bool(item.get("iscrowd", 0)),
+            area=_finite(item.get("area")),
+            crowd=item.get("iscrowd") in (1, "1"),
         )
     return boxes
+
+
+def _finite(value: object) -> float | None:
+    """A number that can be used, or None where the file leaves it out or has something else there."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _picture_folder(folder: Path, path: Path, example: str) -> Path:
     name = path.stem.removeprefix(_PREFIX)
     split = next(split for split in ("train", "val", "test") if name.startswith(split))
-    candidates = [folder / name, folder / "images" / name, folder / split, folder / "images" / split, folder / "images"]
+    names = dict.fromkeys([name, split, "valid"] if split == "val" else [name, split])
+    candidates = [place / name for name in names for place in (folder, folder / "images")] + [folder / "images"]
     for candidate in candidates:
         if (candidate / example).is_file():
             return candidate

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from backbones.errors import InputError
 
-# What a whole file of the kind ends with; cameras and web servers may append a little behind it.
-_ENDINGS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
+# What a whole file of the kind ends with; cameras and web servers may append something behind it.
+_ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _TAIL_BYTES = 64 * 1024
+# What Pillow raises where a file is no picture, a broken one, or absurdly large.
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 # EXIF: orientations 5 to 8 lie on their side.
 _ORIENTATION, _FIRST_TURNED = 0x0112, 5
 
@@ -29,17 +31,11 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file)
             if image.mode.startswith("I"):
-                grey = np.asarray(image)
-                if grey.dtype != np.uint8:
-                    grey = (np.clip(grey, 0, 65535).astype(np.uint16) >> 8).astype(np.uint8)
-                return np.repeat(grey[:, :, None], 3, axis=2)
+                deep = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
+                return np.repeat((deep >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
             return np.array(image.convert("RGB"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: the picture is missing") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a readable picture ({error}); replace the file or remove its annotation"
-        ) from error
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -52,28 +48,37 @@ def picture_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as file:
             turned = file.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
             return (file.height, file.width) if turned else (file.width, file.height)
-    except FileNotFoundError:
-        raise InputError(f"{path}: the picture is missing") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: not a readable picture ({error})") from error
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
 
 
-def check_file(path: Path) -> None:
-    """Find, without decoding it, that a picture is missing or its file was cut short.
+def check_picture(path: Path, width: float, height: float) -> None:
+    """Find, without decoding it, a picture that is missing, cut short, or not of the size that its
+    annotation tells (its boxes would be off).
+
+    Args:
+        width, height: in pixels, EXIF orientation applied.
 
     Raises:
-        InputError: it is.
+        InputError: it is one of these.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-            ending = next((end for kind, end in _ENDINGS.items() if start.startswith(kind)), None)
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL_BYTES))
-            whole = size > 0 if ending is None else ending in file.read()
-    except FileNotFoundError:
-        raise InputError(f"{path}: the picture is missing; restore it or remove its annotation") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if picture_size(path) != (width, height):
+        actual = "x".join(map(str, picture_size(path)))
+        raise InputError(
+            f"{path}: is {actual} pixels (turned as its EXIF orientation says), its annotation says "
+            f"{width:g}x{height:g}; annotate the picture as it is"
+        )
+    with Image.open(path) as file:
+        ending = _ENDINGS.get(file.format or "")
+    with path.open("rb") as raw:
+        raw.seek(max(0, raw.seek(0, 2) - _TAIL_BYTES))
+        whole = ending is None or ending in raw.read()
     if not whole:
-        raise InputError(f"{path}: the file is cut short; replace it or remove its annotation")
+        read_picture(path)  # its end may lie before a long appendix
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path}: the picture is missing; restore it or remove its annotation")
+    reason = " ".join(str(error).split())
+    return InputError(f"{path}: not a readable picture ({reason}); replace it or remove its annotation")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backbones.errors import InputError, nearest
-from tasks.data.pictures import picture_size
+from tasks.data.pictures import check_picture, picture_size
 from tasks.data.samples import BoxList, DataSet, Sample, by_name
 
+_SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 _EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 
 
@@ -57,6 +58,7 @@ def read_voc(folder: Path, *, one_based: bool = False) -> DataSet:
     for split, items in found.items():
         samples = []
         for annotation in items:
+            check_picture(annotation.picture, annotation.width, annotation.height)
             boxes = _clean(annotation, classes, one_based)
             dropped += boxes.dropped
             samples.append(boxes.sample(annotation.picture.name, annotation.picture))
@@ -80,14 +82,19 @@ def _clean(annotation: _Annotation, classes: tuple[str, ...], one_based: bool) -
 
 
 def _read_split(folder: Path, split: str) -> list[_Annotation] | None:
-    listing = folder / "ImageSets" / "Main" / f"{split}.txt"
-    if not listing.is_file():
+    listings = [folder / "ImageSets" / "Main" / f"{name}.txt" for name in _SPLIT_NAMES[split]]
+    listing = next((path for path in listings if path.is_file()), None)
+    if listing is None:
         return None
-    lines = [line.strip() for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
-    names = [re.sub(r"\s+-?[01]$", "", line) for line in lines]  # the original challenge flags each name
-    if not names:
+    try:
+        lines = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{listing}: cannot be read: {error}") from None
+    if not lines:
         raise InputError(f"{listing}: names no picture")
     pictures = {path.stem: path for path in (folder / "JPEGImages").iterdir() if path.suffix in _EXTENSIONS}
+    # The original challenge writes a flag behind each name.
+    names = [line if line in pictures else re.sub(r"\s+-?[01]$", "", line) for line in lines]
     annotations = []
     for name in dict.fromkeys(names):
         path = folder / "Annotations" / f"{name}.xml"

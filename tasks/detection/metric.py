@@ -101,14 +101,9 @@ def coco_metrics(
         AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl and AP/<class>, each 0..1, or -1 where there
         is nothing to find.
     """
-    if not len(detections) or not truth["annotations"]:
-        # Neither evaluator takes an empty list: nothing found of something is 0.
-        crowd_free = [item for item in truth["annotations"] if not item.get("iscrowd")]
-        value = 0.0 if crowd_free else -1.0
-        present = {item["category_id"] for item in crowd_free}
-        ids = [category["id"] for category in truth["categories"]]
-        per_class = {f"AP/{name}": 0.0 if key in present else -1.0 for name, key in zip(classes, ids, strict=True)}
-        return dict.fromkeys(NAMES, value) | per_class
+    if not len(detections):
+        # Neither evaluator takes an empty list; a box without area hits nothing.
+        detections = np.array([[truth["images"][0]["id"], 0, 0, 0, 0, 0, truth["categories"][0]["id"]]], np.float64)
     stats, precision = _evaluate(truth, detections, evaluator)
     metrics = {name: float(value) for name, value in zip(NAMES, stats, strict=True)}
     for position, name in enumerate(classes):

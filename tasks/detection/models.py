@@ -47,7 +47,9 @@ def faster_rcnn(backbone: Backbone, num_classes: int, head: HeadSettings) -> Gen
         post_nms_top_n={"training": 2000, "testing": 1000},
         nms_thresh=0.7,
     )
-    pool = PyramidRoIAlign(["0", "1", "2", "3"], output_size=7, sampling_ratio=2)
+    # torchvision's names; the coarsest level is for the RPN only
+    strides = {str(position): level.stride for position, level in enumerate(pyramid.features[:-1])}
+    pool = PyramidRoIAlign(strides, output_size=7, sampling_ratio=2)
     roi_heads = CrowdAwareRoIHeads(
         pool,
         TwoMLPHead(pyramid.out_channels * 7 * 7, head.representation),

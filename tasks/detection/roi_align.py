@@ -7,6 +7,7 @@ threads; and its gradient is the same sum with the roles of cells and pixels exc
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,7 +18,22 @@ from torchvision.ops.poolers import LevelMapper
 
 
 class PyramidRoIAlign(MultiScaleRoIAlign):
-    """`torchvision.ops.MultiScaleRoIAlign`, equal to float32 rounding; off the CPU it is that class."""
+    """`torchvision.ops.MultiScaleRoIAlign`, equal to float32 rounding; off the CPU it is that class.
+
+    The levels' strides are told, not guessed from the size of the first pictures: for small ones that are
+    padded to a multiple of 32 torchvision guesses half the stride.
+
+    Args:
+        strides: level name -> stride in pixels, finest first, each twice the one before.
+        output_size: cells a side.
+        sampling_ratio: samples a cell and axis.
+    """
+
+    def __init__(self, strides: Mapping[str, int], output_size: int, sampling_ratio: int) -> None:
+        super().__init__(list(strides), output_size, sampling_ratio)
+        exponents = [int(math.log2(stride)) for stride in strides.values()]
+        self.scales = [1 / stride for stride in strides.values()]
+        self.map_levels = LevelMapper(exponents[0], exponents[-1], self.canonical_scale, self.canonical_level)
 
     def forward(self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> Tensor:
         """Pool every box from the level that fits its size.
@@ -33,11 +49,7 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
         levels = [x[name] for name in self.featmap_names]
         if levels[0].device.type != "cpu" or torch.onnx.is_in_onnx_export():
             return super().forward(x, boxes, image_shapes)
-        scales = [_scale(level, image_shapes) for level in levels]
-        mapper = LevelMapper(
-            int(-math.log2(scales[0])), int(-math.log2(scales[-1])), self.canonical_scale, self.canonical_level
-        )
-        level_of_box = mapper(boxes)
+        level_of_box = self.map_levels(boxes)
         picture_of_box = torch.cat([torch.full((len(own),), i) for i, own in enumerate(boxes)])
         heights, widths = (torch.tensor([level.shape[axis] for level in levels]) for axis in (2, 3))
         rows = len(levels[0]) * heights * widths
@@ -45,7 +57,7 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
         height, width = heights[level_of_box], widths[level_of_box]
         first_row = first_row + picture_of_box * height * width
 
-        rois = torch.cat(boxes).float() * torch.tensor(scales)[level_of_box][:, None]
+        rois = torch.cat(boxes).float() * torch.tensor(self.scales)[level_of_box][:, None]
         y, y_weight = self._samples(rois[:, 1], rois[:, 3], height, self.output_size[0])
         x_, x_weight = self._samples(rois[:, 0], rois[:, 2], width, self.output_size[1])
         row = y * width[:, None, None] + first_row[:, None, None]
@@ -81,11 +93,6 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
         fraction = torch.where(low < last, position - low, 0)
         weight = torch.stack([1 - fraction, fraction], dim=-1) * inside[..., None] / samples
         return torch.stack([low, high], dim=-1).flatten(2).long(), weight.flatten(2)
-
-
-def _scale(level: Tensor, image_shapes: list[tuple[int, int]]) -> float:
-    # Features over pixels, rounded to a power of two since pictures are padded (as torchvision does).
-    return 2.0 ** round(math.log2(level.shape[-2] / max(height for height, _ in image_shapes)))
 
 
 class _WeightedRows(torch.autograd.Function):

@@ -36,6 +36,7 @@ class TrainingState:
         seconds, train_seconds: spent so far, with and without validation.
         optimizer: its state dict.
         random: the generators' states.
+        pictures: a digest of the training pictures' names.
         frozen: a digest of every frozen tensor as it was at the start, or None.
     """
 
@@ -47,6 +48,7 @@ class TrainingState:
     train_seconds: float = 0.0
     optimizer: dict[str, Any] | None = None
     random: dict[str, Any] | None = None
+    pictures: str | None = None
     frozen: dict[str, str] | None = None
 
 

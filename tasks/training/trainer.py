@@ -1,5 +1,6 @@
 """The training loop. It knows no task: a model, named losses, and a metric that chooses the best."""
 
+import hashlib
 import math
 import signal
 import time
@@ -14,10 +15,11 @@ from accelerate import Accelerator
 from rich.console import Console
 from torch import nn
 
+from backbones.errors import InputError
 from backbones.freezing import changed_tensors, frozen_digests
 from tasks.config import Settings
 from tasks.data.loading import Loader
-from tasks.task import Task
+from tasks.task import Batch, Task
 from tasks.training.checkpoint import TrainingState, load_weights_into, read_state, save_checkpoint
 from tasks.training.optim import learning_rate, make_optimizer
 from tasks.training.progress import progress_bar
@@ -29,7 +31,7 @@ class TrainingError(RuntimeError):
 
 
 class Interrupted(Exception):
-    """A signal asked the run to stop; last/ holds where it stood."""
+    """A signal asked the run to stop."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
@@ -62,10 +64,17 @@ class Trainer:
         self.model, self.optimizer = self.accelerator.prepare(task.model, optimizer)
         torch.manual_seed(settings.seed)
 
-    def resume(self) -> None:
-        """Take up where last/ stands; the log forgets what came after it."""
+    def resume(self, train: Loader) -> None:
+        """Take up where last/ stands; the log forgets what came after it.
+
+        Raises:
+            InputError: the training pictures are not those that the run began with.
+        """
+        state = read_state(self.run.last)
+        if state.pictures != _digest(train):
+            raise InputError(f"{self.run.last}: was trained on other pictures than the data has now; start another run")
         load_weights_into(self.task.model, self.run.last)
-        self.state = read_state(self.run.last)
+        self.state = state
         self.optimizer.load_state_dict(self.state.optimizer)
         _restore_random(self.state.random)
         self.run.keep_until(self.state.step)
@@ -75,22 +84,32 @@ class Trainer:
 
         Raises:
             TrainingError: the loss is not finite, or a frozen tensor changed.
-            Interrupted: SIGINT or SIGTERM came; last/ is written.
+            Interrupted: SIGINT or SIGTERM came; last/ is written, unless the loader's workers died of it too.
             InputError: a picture cannot be read.
         """
+        self.state.pictures = _digest(train)
         if self.settings.verify_freeze and self.state.frozen is None:
             self.state.frozen = frozen_digests(self.task.backbone)
         with _stop_signals() as stop:
-            for epoch in range(self.state.epoch, self.settings.schedule.epochs):
-                self._train_epoch(train, epoch, stop)
-                self._validate(val, epoch)
-                self.state = replace(self.state, epoch=epoch + 1, batch=0)
-                self._save_last()
-                if stop and epoch + 1 < self.settings.schedule.epochs:
-                    raise Interrupted(stop[0])
+            try:
+                self._train_epochs(train, val, stop)
+            except RuntimeError as error:
+                if not stop or isinstance(error, TrainingError):
+                    raise
+                # A SIGTERM to the whole process group ends the workers too, perhaps in the middle of a step.
+                raise Interrupted(stop[0]) from error
         if self.state.frozen is not None:
             self._verify_frozen(self.state.frozen)
         return self.state
+
+    def _train_epochs(self, train: Loader, val: Loader, stop: list[int]) -> None:
+        for epoch in range(self.state.epoch, self.settings.schedule.epochs):
+            self._train_epoch(train, epoch, stop)
+            self._validate(val, epoch)
+            self.state = replace(self.state, epoch=epoch + 1, batch=0)
+            self._save_last(epoch)
+            if stop and epoch + 1 < self.settings.schedule.epochs:
+                raise Interrupted(stop[0])
 
     def _train_epoch(self, loader: Loader, epoch: int, stop: list[int]) -> None:
         self.model.train()
@@ -106,13 +125,10 @@ class Trainer:
                     losses = self.task.losses(self.model, batch.to(self.accelerator.device))
                     loss = torch.stack(list(losses.values())).sum()
                 value = loss.item()
-                if not math.isfinite(value):
-                    raise TrainingError(
-                        f"the loss is {value} at step {self.state.step + 1}, pictures {', '.join(batch.names)}; "
-                        f"last/ is as it was; try a lower optim.lr than {self.settings.optim.lr:g}"
-                    )
+                self._check_finite(value, "loss", batch)
                 self.accelerator.backward(loss)
-                self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.optim.clip_norm)
+                norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.optim.clip_norm)
+                self._check_finite(float(norm), "gradient", batch)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
 
@@ -128,10 +144,17 @@ class Trainer:
                 bar(f"loss {value:.3f}  {len(batch.images) / elapsed:.1f} pictures/s")
                 if self.state.batch < len(loader):
                     if stop:
-                        self._save_last()
+                        self._save_last(epoch)
                         raise Interrupted(stop[0])
                     if self.settings.save_every and self.state.step % self.settings.save_every == 0:
-                        self._save_last()
+                        self._save_last(epoch)
+
+    def _check_finite(self, value: float, what: str, batch: Batch) -> None:
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the {what} is {value} at step {self.state.step + 1}, pictures {', '.join(batch.names)}; "
+                f"last/ is as it was; try a lower optim.lr than {self.settings.optim.lr:g}"
+            )
 
     def _validate(self, loader: Loader, epoch: int) -> None:
         started = time.perf_counter()
@@ -143,15 +166,15 @@ class Trainer:
         self.console.print(f"epoch {epoch + 1}: {name} {metrics[name]:.3f} on {int(metrics['images'])} val pictures")
         if self.state.best is None or metrics[name] > self.state.best["metrics"][name]:
             self.state.best = {"epoch": epoch + 1, "step": self.state.step, "metrics": metrics}
-            save_checkpoint(self.run.best, self.task.model, self._description())
+            save_checkpoint(self.run.best, self.task.model, self._description(epoch))
 
-    def _save_last(self) -> None:
+    def _save_last(self, epoch: int) -> None:
         self.state.optimizer = self.optimizer.state_dict()
         self.state.random = _random_state()
-        save_checkpoint(self.run.last, self.task.model, self._description(), self.state)
+        save_checkpoint(self.run.last, self.task.model, self._description(epoch), self.state)
 
-    def _description(self) -> dict[str, Any]:
-        return dict(self.description) | {"epoch": self.state.epoch + 1, "step": self.state.step}
+    def _description(self, epoch: int) -> dict[str, Any]:
+        return dict(self.description) | {"epoch": epoch + 1, "step": self.state.step}
 
     def _verify_frozen(self, digests: Mapping[str, str]) -> None:
         changed = changed_tensors(self.task.backbone, digests)
@@ -179,6 +202,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
+def _digest(loader: Loader) -> str:
+    names = "\n".join(sample.name for sample in loader.samples)
+    return hashlib.sha256(names.encode()).hexdigest()
+
+
 def _random_state() -> dict[str, Any]:
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
@@ -197,6 +225,8 @@ def _stop_signals() -> Iterator[list[int]]:
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
+        if received:  # asked twice: at once, then
+            raise KeyboardInterrupt
         received.append(number)
 
     previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}

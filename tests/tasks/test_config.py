@@ -82,6 +82,18 @@ def test_wrong_files_are_one_line(tmp_path: Path, text: str, message: str) -> No
     assert "\n" not in str(caught.value)
 
 
+def test_resume_may_stand_in_the_file(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text("optim: {lr: 0.01}")
+    file = tmp_path / "c.yaml"
+    file.write_text(f"resume: true\noutput: {run}\n")
+    assert parse_settings(["--config", str(file)]).optim.lr == 0.01
+    file.write_text(f"resume: true\noutput: {run}\noptim: {{lr: 0.5}}\n")
+    with pytest.raises(SettingsError, match=r"optim\.lr: 0\.5 contradicts 0\.01"):
+        parse_settings(["--config", str(file)])
+
+
 def test_settings_survive_yaml(tmp_path: Path) -> None:
     settings = parse_settings(["--freeze", "1-3", "--lr", "1e-5", "--backbone.hold-norms", "False"])
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(settings.model_dump()))

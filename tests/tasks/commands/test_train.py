@@ -106,6 +106,12 @@ def test_predict_draws_and_skips_the_unreadable(finished: Path, tmp_path: Path) 
     (tmp_path / "in/b.png").write_text("no picture")
     assert vertebra(argv) == 1
     assert [path.name for path in out.iterdir()] == ["a.jpg"]
+    assert vertebra(["predict", str(finished), str(tmp_path / "in"), "--output", str(tmp_path / "in")]) == 2
+    (tmp_path / "more").mkdir()
+    (tmp_path / "in/a.png").rename(tmp_path / "more/a.png")
+    argv[2:3] = [str(tmp_path / "more"), str(tmp_path / "more/a.png")]
+    assert vertebra(argv) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["a-2.jpg", "a.jpg"]
 
 
 @pytest.mark.filterwarnings("default:freezing a backbone")
@@ -152,7 +158,9 @@ def test_a_loss_that_is_not_finite_stops_with_the_pictures(tmp_path: Path, capsy
 
 def _start(output: Path, *flags: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "tools/train.py", *SMALL.split(), *flags, "--output", str(output)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
 
 
 def _wait_for_step(run: Path, step: int, process: subprocess.Popen[bytes]) -> None:
@@ -172,9 +180,9 @@ def _same_weights(one: Path, two: Path) -> bool:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_killed_and_resumed_equals_never_killed(tmp_path: Path, precision: str, finished: Path) -> None:
-    """SIGKILL in the middle of the second epoch, between two saves."""
+    """SIGKILL in the middle of the second epoch, between two saves, with workers that read ahead."""
     run = tmp_path / "killed"
-    process = _start(run, "--save-every", "2", "--precision", precision)
+    process = _start(run, "--save-every", "2", "--precision", precision, "--data.workers", "2")
     _wait_for_step(run, 10, process)  # nine steps and a line of validation
     process.kill()
     process.communicate()
@@ -196,9 +204,9 @@ def test_killed_and_resumed_equals_never_killed(tmp_path: Path, precision: str, 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_runs_save_where_they_stood(tmp_path: Path, number: int, code: int, finished: Path) -> None:
     run = tmp_path / "run"
-    process = _start(run)
+    process = _start(run, "--data.workers", "1")
     _wait_for_step(run, 2, process)
-    os.kill(process.pid, number)
+    os.killpg(process.pid, number)  # as a terminal or a batch system does: the workers get it too
     _, errors = process.communicate()
     assert process.returncode == code
     assert errors.decode().splitlines() == [f"interrupted by {signal.Signals(number).name}"]
@@ -216,6 +224,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("--weights absent.pth", "absent.pth: there is no such weights file"),
     ("--epoch 3", "--epoch: there is no such flag"),
     ("--config absent.yaml", "absent.yaml: cannot be read"),
+    ("--lr inf", "optim.lr"),
     ("--image-size 8", "data.image_size: 8: Input should be greater than or equal to 32"),
 ]
 
@@ -257,6 +266,10 @@ def test_resume_refuses_what_contradicts_the_run(
     assert main(["--resume", "--output", str(run), "--save-every", "7"]) == 0
 
     (run / "run.json").unlink()
+    (folder / "ImageSets/Main/train.txt").write_text("b\n")
+    assert main(["--resume", "--output", str(run)]) == 2
+    assert "was trained on other pictures" in capsys.readouterr().err
+    (folder / "ImageSets/Main/train.txt").write_text("a\nb\n")
     for path in (folder / "Annotations").glob("*.xml"):
         path.write_text(path.read_text().replace("white", "yellow"))
     weights = (run / "last/model.safetensors").read_bytes()

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from backbones import InputError
-from tasks.data.pictures import check_file, read_picture
+from tasks.data.pictures import check_picture, read_picture
 
 
 def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
@@ -41,15 +41,23 @@ def test_a_file_cut_short_is_found_with_and_without_decoding(tmp_path: Path, suf
     path = tmp_path / f"a.{suffix}"
     noise = np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
-    check_file(path)
+    check_picture(path, 60, 60)
     whole = path.read_bytes()
-    path.write_bytes(whole + b"trailing bytes of a camera")
-    check_file(path)
+    for appendix in (b"trailing bytes of a camera", bytes(100_000)):
+        path.write_bytes(whole + appendix)
+        check_picture(path, 60, 60)
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=rf"a\.{suffix}: the file is cut short"):
-        check_file(path)
+    with pytest.raises(InputError, match=rf"a\.{suffix}: not a readable picture"):
+        check_picture(path, 60, 60)
     with pytest.raises(InputError, match=rf"a\.{suffix}: not a readable picture"):
         read_picture(path)
+
+
+def test_absurdly_large_pictures_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (100, 100)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(InputError, match=r"a\.png: not a readable picture \(Image size"):
+        read_picture(tmp_path / "a.png")
 
 
 def test_what_is_no_picture_is_named(tmp_path: Path) -> None:

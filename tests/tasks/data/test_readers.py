@@ -16,7 +16,9 @@ from backbones import InputError
 from tasks.config import DataSettings
 from tasks.data.open import open_data
 from tasks.data.samples import BoxList, DataSet, with_classes
-from tests.writers import CELLS, write_coco, write_voc
+from tasks.data.shapes import ShapePicture
+from tasks.data.transforms import DetectionTransform
+from tests.writers import save_picture, write_coco, write_voc
 
 Write = Callable[..., Path]
 
@@ -81,6 +83,22 @@ def test_names_with_spaces_and_the_challenges_flags(voc: Write) -> None:
     assert [sample.name for sample in _open(folder).splits["train"]] == ["b.jpg", "cell (1).jpg"]
 
 
+def test_coco_leaves_out_what_it_does_not_know(coco: Write) -> None:
+    def edit(split: str, content: dict[str, Any]) -> None:
+        content["images"][0] |= {"width": None, "height": None}
+        content["annotations"][0] |= {"area": None, "iscrowd": "0"}
+
+    sample = _open(coco(edit=edit)).splits["train"][1]
+    assert sample.areas.tolist() == [26 * 34, 28 * 22]
+    assert not sample.crowd.any()
+
+
+def test_valid_is_val(voc: Write) -> None:
+    folder = voc()
+    (folder / "ImageSets/Main/val.txt").rename(folder / "ImageSets/Main/valid.txt")
+    assert len(_open(folder).splits["val"]) == 1
+
+
 def test_a_picture_without_objects_is_kept(voc: Write) -> None:
     data = _open(voc({"train": {"a": [("red", 1, 1, 9, 9)], "empty": []}, "val": {"v": []}}))
     assert [len(sample.boxes) for sample in data.splits["train"]] == [1, 0]
@@ -115,7 +133,7 @@ def test_useless_boxes_are_dropped_and_named(voc: Write) -> None:
     ]
 
 
-coordinate = st.floats(-100, 200, allow_nan=False)
+coordinate = st.one_of(st.floats(-100, 200), st.floats(63.999, 64.001), st.floats(20, 20.0001))
 
 
 @settings(max_examples=100, deadline=None)
@@ -124,7 +142,10 @@ def test_kept_boxes_are_inside_and_have_area(boxes: list[tuple[float, float, flo
     gathered = BoxList("here", 64, 48)
     for box in boxes:
         gathered.add(box, 0, what="box")
-    sample = gathered.sample("x", Path("x"))
+    picture = ShapePicture(0, 0, 64, 48)
+    sample = gathered.sample("x", picture)
+    transformed = DetectionTransform(32).apply(picture.render(), sample.boxes, 0)[1]
+    assert len(transformed) == len(sample.boxes)
     assert len(sample.boxes) + len(gathered.dropped) == len(boxes)
     assert (sample.boxes[:, 2:] > sample.boxes[:, :2]).all()
     assert (sample.boxes >= 0).all()
@@ -177,9 +198,14 @@ VOC_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "empty split": (lambda d: _write(d / "ImageSets/Main/val.txt", "\n"), r"val\.txt: names no picture"),
     "truncated picture": (
         lambda d: (d / "JPEGImages/a.jpg").write_bytes((d / "JPEGImages/a.jpg").read_bytes()[:-200]),
-        r"a\.jpg: the file is cut short",
+        r"a\.jpg: not a readable picture \(.*truncated",
     ),
-    "empty picture": (lambda d: (d / "JPEGImages/a.jpg").write_bytes(b""), r"a\.jpg: the file is cut short"),
+    "resized picture": (lambda d: save_picture(d / "JPEGImages/a.jpg", 128, 96), r"a\.jpg: is 128x96 .* says 64x48"),
+    "list in another encoding": (
+        lambda d: (d / "ImageSets/Main/train.txt").write_bytes(b"caf\xe9\n"),
+        r"train\.txt: cannot be read",
+    ),
+    "empty picture": (lambda d: (d / "JPEGImages/a.jpg").write_bytes(b""), r"a\.jpg: not a readable picture"),
     "nan": (
         lambda d: _write(d / "Annotations/a.xml", (d / "Annotations/a.xml").read_text().replace(">10<", ">nan<")),
         r"a\.xml: object 1 \(red\) has the coordinates",
@@ -225,6 +251,7 @@ COCO_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
         r"instances_train\.json: b\.jpg: annotation 1 has the coordinates \(nan",
     ),
     "no file name": (lambda d: _drop_json(d / TRAIN, "images", 1, "file_name"), r"images\[1\] has no file_name"),
+    "no text": (lambda d: _edit_json(d / TRAIN, "images", 0, file_name=None), r"images\[0\] has no file_name"),
     "no bbox": (lambda d: _edit_json(d / TRAIN, "annotations", 0, bbox=[1, 2]), "no bbox of four numbers"),
     "class only in val": (lambda d: _edit_json(d / VAL, "categories", 0, name="blue"), r"train has no class 'blue'"),
     "two of a name": (lambda d: _edit_json(d / TRAIN, "categories", 0, name="red"), "share an id or a name"),
@@ -265,7 +292,3 @@ def test_labels_move_into_a_models_class_map(voc: Write) -> None:
     assert np.array_equal(moved.splits["train"][1].labels, [2, 0])
     with pytest.raises(InputError, match="not trained on the class 'white'"):
         with_classes(data, ("red",))
-
-
-def test_cells_has_both_classes_in_train() -> None:
-    assert {name for boxes in CELLS["train"].values() for name, *_ in boxes} == {"red", "white"}

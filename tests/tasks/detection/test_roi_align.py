@@ -9,7 +9,8 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from tasks.detection.roi_align import PyramidRoIAlign
 
-NAMES = ["0", "1", "2", "3"]
+STRIDES = {"0": 4, "1": 8, "2": 16, "3": 32}
+NAMES = list(STRIDES)
 SHAPES = [(90, 155), (96, 140)]
 
 
@@ -22,7 +23,7 @@ def _compare(boxes: list[Tensor], output_size: int = 7, sampling_ratio: int = 2)
     levels = _levels()
     options = {"output_size": output_size, "sampling_ratio": sampling_ratio}
     expected = MultiScaleRoIAlign(NAMES, **options)(levels, boxes, SHAPES)
-    found = PyramidRoIAlign(NAMES, **options)(levels, boxes, SHAPES)
+    found = PyramidRoIAlign(STRIDES, **options)(levels, boxes, SHAPES)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-5)
     weight = torch.randn_like(expected)
     inputs = list(levels.values())
@@ -52,9 +53,24 @@ def test_equals_torchvision_at_the_edges(boxes: list[tuple[float, float, float, 
 def test_bfloat16_features_are_pooled_in_float32() -> None:
     levels = {name: level.detach().bfloat16() for name, level in _levels().items()}
     boxes = [torch.tensor([[3.0, 4.0, 50.0, 60.0]]), torch.zeros(0, 4)]
-    found = PyramidRoIAlign(NAMES, output_size=7, sampling_ratio=2)(levels, boxes, SHAPES)
+    found = PyramidRoIAlign(STRIDES, output_size=7, sampling_ratio=2)(levels, boxes, SHAPES)
     expected = MultiScaleRoIAlign(NAMES, output_size=7, sampling_ratio=2)(
         {name: level.float() for name, level in levels.items()}, boxes, SHAPES
     )
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("height", [33, 40, 64, 66])
+def test_small_padded_pictures_are_pooled_at_their_own_coordinates(height: int) -> None:
+    """Features that hold their own x: a box from 8 to 40 px pools 8 + 32 (k + 1/2) / 7 (torchvision: twice that)."""
+    padded = -(-height // 32) * 32
+    levels = {}
+    for name, stride in STRIDES.items():
+        x = (torch.arange(64 // stride) * stride).float()
+        levels[name] = x.expand(1, 1, padded // stride, -1)
+    found = PyramidRoIAlign(STRIDES, output_size=7, sampling_ratio=2)(
+        levels, [torch.tensor([[8.0, 4.0, 40.0, 28.0]])], [(height, 64)]
+    )
+    expected = 8 + 32 * (torch.arange(7) + 0.5) / 7
+    torch.testing.assert_close(found[0, 0, 3], expected)

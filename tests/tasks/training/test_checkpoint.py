@@ -31,7 +31,7 @@ def test_round_trip(tmp_path: Path) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1, momentum=0.9)
     random = {"cpu": torch.get_rng_state(), "cuda": []}
     best = {"metrics": {"AP": 0.5}, "epoch": 1, "step": 3}
-    state = TrainingState(1, 2, 3, best, 4.5, 4.0, optimizer.state_dict(), random, {"x": "digest"})
+    state = TrainingState(1, 2, 3, best, 4.5, 4.0, optimizer.state_dict(), random, "names", {"x": "digest"})
     save_checkpoint(tmp_path / "last", _model(3.0), {"task": "t"}, state)
     model = _model(0.0)
     load_weights_into(model, tmp_path / "last")
