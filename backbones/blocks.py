@@ -10,10 +10,11 @@ class _Residual(nn.Module):
     """relu(shortcut(x) + branch(x)), the branch dropped at random in training where `drop_path` says so
     (Huang et al. 2016, "Deep networks with stochastic depth")."""
 
-    def __init__(self, downsample: nn.Module | None, drop_path: float) -> None:
+    downsample: nn.Module | None  # set last by the blocks: torchvision's order of the keys
+
+    def __init__(self, drop_path: float) -> None:
         super().__init__()
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = downsample
         self.drop_path = StochasticDepth(drop_path, mode="row") if drop_path else None
 
     def branch(self, x: Tensor) -> Tensor:
@@ -44,11 +45,12 @@ class BasicBlock(_Residual):
         downsample: nn.Module | None,
         drop_path: float,
     ) -> None:
-        super().__init__(downsample, drop_path)
+        super().__init__(drop_path)
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=dilation, dilation=dilation, bias=False)
         self.bn1 = norm(width)
         self.conv2 = nn.Conv2d(width, out_channels, 3, padding=dilation, dilation=dilation, bias=False)
         self.bn2 = norm(out_channels)
+        self.downsample = downsample
 
     @property
     def branch_end(self) -> tuple[nn.Conv2d, nn.Module]:
@@ -83,7 +85,7 @@ class Bottleneck(_Residual):
         groups: int = 1,
         stride_in_1x1: bool = False,
     ) -> None:
-        super().__init__(downsample, drop_path)
+        super().__init__(drop_path)
         first, second = (stride, 1) if stride_in_1x1 else (1, stride)
         self.conv1 = nn.Conv2d(in_channels, width, 1, first, bias=False)
         self.bn1 = norm(width)
@@ -91,6 +93,7 @@ class Bottleneck(_Residual):
         self.bn2 = norm(width)
         self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
         self.bn3 = norm(out_channels)
+        self.downsample = downsample
 
     @property
     def branch_end(self) -> tuple[nn.Conv2d, nn.Module]:

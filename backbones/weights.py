@@ -141,8 +141,8 @@ def load_weights(
     own = module.state_dict()
     state, adapted = _adapt(own, state)
     matched = tuple(key for key in own if key in state and state[key].shape == own[key].shape)
-    wrong_shape = [key for key in own if key in state and state[key].shape != own[key].shape]
     missing = tuple(key for key in own if key not in matched and not key.endswith(_OPTIONAL))
+    wrong_shape = [key for key in missing if key in state]
     foreign = [key for key in state if key not in own and not key.endswith(_OPTIONAL)]
     left_out = tuple(key for key in foreign if key.startswith(_CLASSIFIERS) or _is_statistic(key, own))
     unexpected = tuple(key for key in foreign if key not in left_out)

@@ -44,7 +44,7 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
 
     paths = _pictures(arguments.images)
     if not paths:
-        raise InputError(f"{', '.join(map(str, arguments.images))}: no pictures there")
+        raise InputError(f"{', '.join(map(str, arguments.images)) or 'no pictures given'}: there is nothing to predict")
     targets = _targets(paths, arguments.output)
     predictor = load_predictor(arguments.run)
     try:
