@@ -44,10 +44,16 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: the file is missing or no picture.
     """
+    return _header(path)[0]
+
+
+def _header(path: Path) -> tuple[tuple[int, int], str]:
+    """The size as `picture_size` gives it, and Pillow's name of the format."""
     try:
         with Image.open(path) as file:
             turned = file.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
-            return (file.height, file.width) if turned else (file.width, file.height)
+            size = (file.height, file.width) if turned else (file.width, file.height)
+            return size, file.format or ""
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
 
@@ -62,14 +68,13 @@ def check_picture(path: Path, width: float, height: float) -> None:
     Raises:
         InputError: it is one of these.
     """
-    if picture_size(path) != (width, height):
-        actual = "x".join(map(str, picture_size(path)))
+    size, kind = _header(path)
+    if size != (width, height):
         raise InputError(
-            f"{path}: is {actual} pixels (turned as its EXIF orientation says), its annotation says "
+            f"{path}: is {size[0]}x{size[1]} pixels (turned as its EXIF orientation says), its annotation says "
             f"{width:g}x{height:g}; annotate the picture as it is"
         )
-    with Image.open(path) as file:
-        ending = _ENDINGS.get(file.format or "")
+    ending = _ENDINGS.get(kind)
     with path.open("rb") as raw:
         raw.seek(max(0, raw.seek(0, 2) - _TAIL_BYTES))
         whole = ending is None or ending in raw.read()
