@@ -1,7 +1,7 @@
 """ResNet, ResNeXt and Wide ResNet: one class and one table, with torchvision's keys and shapes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import cast, get_args
 
@@ -85,18 +85,19 @@ class ResNet(Backbone):
         layers, features = [], [FeatureInfo("c1", 64, 2)]
         stride, dilation = 4, 1
         for stage, depth in enumerate(variant.depths):
-            first = _FirstBlock(stride=1 if stage == 0 else 2, dilation=dilation)
+            first_stride, first_dilation = 1, dilation
             if stage > 0 and stride == output_stride:
                 dilation *= 2
-                first = replace(first, stride=1)
             elif stage > 0:
+                first_stride = 2
                 stride *= 2
             layers.append(
                 _make_layer(
                     variant,
                     in_channels=features[-1].channels,
                     planes=64 * 2**stage,
-                    first=first,
+                    first_stride=first_stride,
+                    first_dilation=first_dilation,
                     dilation=dilation,
                     drops=[next(drops) for _ in range(depth)],
                     norm=make_norm,
@@ -123,20 +124,13 @@ class ResNet(Backbone):
         return {"c1": c1, "c2": c2, "c3": c3, "c4": c4, "c5": c5}
 
 
-@dataclass(frozen=True)
-class _FirstBlock:
-    """How a stage's first block differs from the others."""
-
-    stride: int
-    dilation: int
-
-
 def _make_layer(
     variant: Variant,
     *,
     in_channels: int,
     planes: int,
-    first: _FirstBlock,
+    first_stride: int,
+    first_dilation: int,
     dilation: int,
     drops: list[float],
     norm: NormLayer,
@@ -156,11 +150,11 @@ def _make_layer(
             stride_in_1x1=stride_in_1x1,
         )
     downsample = None
-    if first.stride != 1 or in_channels != out_channels:
-        conv = nn.Conv2d(in_channels, out_channels, 1, first.stride, bias=False)
+    if first_stride != 1 or in_channels != out_channels:
+        conv = nn.Conv2d(in_channels, out_channels, 1, first_stride, bias=False)
         downsample = nn.Sequential(conv, norm(out_channels))
     blocks = [
-        make_block(in_channels, stride=first.stride, dilation=first.dilation, downsample=downsample, drop_path=drops[0])
+        make_block(in_channels, stride=first_stride, dilation=first_dilation, downsample=downsample, drop_path=drops[0])
     ]
     for drop in drops[1:]:
         blocks.append(make_block(out_channels, stride=1, dilation=dilation, downsample=None, drop_path=drop))
