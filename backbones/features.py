@@ -1,17 +1,19 @@
 """The contract of a backbone: what it hands out, how it is cut into stages, what stays frozen."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from backbones.errors import InputError
 from backbones.freezing import FreezeReport, freeze_report, parse_stages, warn_untrained
+from backbones.hub import IMAGENET_MEAN, IMAGENET_STD
 from backbones.layers import has_running_statistics
-from backbones.weights import LoadReport
+from backbones.weights import LoadReport, match_weights
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+_CLASSIFIERS = ("fc.", "classifier.", "head.fc.")
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,16 @@ class Backbone(nn.Module):
         frozen_stages: 0 where nothing is frozen; n where the stem and stages 1..n are.
         pretrained: True once a state dict was loaded.
         load_report: how the weights given at creation fitted, or None.
+        small_pictures: True for networks of 32 px pictures, which feed no pyramid, detector or segmenter.
+        additions: matches the names of tensors that no published checkpoint has: loading does not ask for them.
     """
 
     features: tuple[FeatureInfo, ...]
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     load_report: LoadReport | None = None
+    small_pictures: bool = False
+    additions: re.Pattern[str] | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,6 +115,44 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         raise NotImplementedError
 
+    def translate(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A checkpoint's tensors under this backbone's names, where others name them otherwise."""
+        return dict(state)
+
+    def is_left_out(self, name: str) -> bool:
+        """Whether a checkpoint's tensor of this name is a classifier's, which a backbone has no place for."""
+        return name.startswith(_CLASSIFIERS)
+
+    def match_checkpoint(
+        self, state: Mapping[str, Tensor], *, source: str = "the checkpoint", min_matched: float = 1.0
+    ) -> tuple[dict[str, Tensor], LoadReport]:
+        """The tensors of a checkpoint that fit, under this backbone's names; see `weights.match_weights`."""
+        return match_weights(
+            self,
+            self.translate(state),
+            source=source,
+            min_matched=min_matched,
+            additions=self.additions,
+            is_left_out=self.is_left_out,
+        )
+
+    def load_checkpoint(
+        self, state: Mapping[str, Tensor], *, source: str = "the checkpoint", min_matched: float = 1.0
+    ) -> LoadReport:
+        """Take the tensors of a checkpoint, all but the classifier.
+
+        Args:
+            source: what messages call the checkpoint.
+            min_matched: the share of tensors (0..1) that must match.
+
+        Raises:
+            MismatchError: fewer match; it is of another architecture. Nothing is taken.
+        """
+        tensors, report = self.match_checkpoint(state, source=source, min_matched=min_matched)
+        self.load_state_dict(tensors, strict=False)
+        self.load_report = report
+        return report
+
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
 
@@ -124,3 +168,13 @@ def check_images(images: Tensor, channels: int) -> None:
         raise ValueError(f"the backbone takes images of shape (N, {channels}, H, W), got {tuple(images.shape)}")
     if not torch.is_floating_point(images):
         raise TypeError(f"the backbone takes normalised floats, got {images.dtype}")
+
+
+def check_for_pyramids(backbone: Backbone) -> None:
+    """Raise where `backbone` is no use to a pyramid, a detector or a segmenter."""
+    if backbone.small_pictures:
+        coarsest = backbone.features[-1]
+        raise InputError(
+            f"this backbone is for classifying pictures of about 32 px: its stem has stride 1 and its coarsest level, "
+            f"{coarsest.name}, stride {coarsest.stride}; detectors and segmenters need c2..c5: take resnet18 or another"
+        )

@@ -8,7 +8,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
 
 from backbones.errors import InputError
-from backbones.features import Backbone, FeatureInfo
+from backbones.features import Backbone, FeatureInfo, check_for_pyramids
 
 Extra = Literal["pool", "conv"]
 
@@ -32,7 +32,7 @@ class FeaturePyramid(nn.Module):
         out_channels: what torchvision's detectors ask for.
 
     Raises:
-        InputError: the backbone lacks a level, or `extra` does not make the coarsest one.
+        InputError: the backbone lacks a level or is for small pictures, or `extra` does not make the coarsest one.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class FeaturePyramid(nn.Module):
         extra: Extra = "pool",
     ) -> None:
         super().__init__()
+        check_for_pyramids(backbone)
         finest, coarsest = (_number(level) for level in levels)
         inputs = {_number(info.name): info for info in backbone.features if finest <= _number(info.name) <= coarsest}
         extras = coarsest - max(inputs, default=finest)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.ops import FrozenBatchNorm2d
+from torchvision.ops import DeformConv2d, FrozenBatchNorm2d
 
 from backbones.errors import InputError, nearest
 
@@ -17,6 +17,8 @@ _GROUPS = 32  # Wu and He 2018, "Group normalization", section 4.1
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:
+    if channels == 1:
+        return nn.GroupNorm(1, 1)
     if channels % _GROUPS:
         raise InputError(f"norm 'group' makes {_GROUPS} groups; {channels} channels do not divide by them")
     return nn.GroupNorm(_GROUPS, channels)
@@ -46,7 +48,7 @@ def has_running_statistics(module: nn.Module) -> bool:
 def init_he(module: nn.Module) -> None:
     """He initialisation of the convolutions (He et al. 2015, fan out); norms start as the identity."""
     for child in module.modules():
-        if isinstance(child, nn.Conv2d):
+        if isinstance(child, nn.Conv2d | DeformConv2d):
             nn.init.kaiming_normal_(child.weight, mode="fan_out", nonlinearity="relu")
             if child.bias is not None:
                 nn.init.zeros_(child.bias)

@@ -6,20 +6,25 @@ A package adds backbones through entry points of the group `vertebra.backbones`:
     my_network = "my_package:build"   # build(**options) -> Backbone
 """
 
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from backbones.errors import InputError, nearest
 from backbones.features import Backbone
-from backbones.weights import hub_state_dict, load_weights, read_state_dict
+from backbones.hub import hub_weights
+from backbones.weights import MismatchError, read_state_dict, stem_statistics
 
 Builder = Callable[..., Backbone]
 
 _builders: dict[str, Builder] = {}
 _PLUGINS = "vertebra.backbones"
+_TIMM = "timm/"
 _DEFAULTS = {"norm": "batch", "in_channels": 3, "output_stride": 32, "drop_path": 0.0}
 
 
@@ -69,29 +74,68 @@ def create_backbone(
     """Build a backbone by name.
 
     Args:
-        name: one of `list_backbones()`.
-        weights: None for a fresh initialisation, "imagenet" for torchvision's checkpoint (downloaded),
+        name: one of `list_backbones()`, or "timm/<model>" for a timm model.
+        weights: None for a fresh initialisation, "imagenet" for torchvision's or timm's checkpoint (downloaded),
             or the path of a .safetensors or .pth file. `backbone.load_report` tells how it fitted.
         in_channels: of the pictures; pretrained stem kernels are adapted, mean and std with them.
         norm: batch | sync | group | instance | frozen.
         frozen_stages: 0 for none; n for the stem and stages 1..n. See `Backbone.freeze`.
         output_stride: of the deepest level: 8 | 16 | 32 (dilated below 32).
         drop_path: stochastic depth, 0..1, rising linearly with depth.
-        options: what the variant takes; `stride_in_1x1` and `init` for the ResNets.
+        options: what the backbone takes; see `resnet.ResNet` (`deformable_stages`, `stride_in_1x1`, `init`,
+            `grad_checkpointing`) and `timm_adapter.TimmBackbone` (`img_size`).
 
     Raises:
         InputError: an unknown name or value, or weights that do not fit.
         TypeError: an option that this backbone does not take.
     """
-    known = list_backbones()
-    if name not in known:
-        raise InputError(f"backbone {name!r} is not known{nearest(name, known)} (known: {', '.join(known)})")
     general = {"norm": norm, "in_channels": in_channels, "output_stride": output_stride, "drop_path": drop_path}
     given = {option: value for option, value in general.items() if value != _DEFAULTS[option]}
-    backbone = _builders[name](**given, **options)
+    backbone = _builder(name)(**given, **options)
     if weights is not None:
-        state = hub_state_dict(name) if weights == "imagenet" else read_state_dict(weights)
-        source = f"{name}'s ImageNet weights" if weights == "imagenet" else str(weights)
-        backbone.load_report = load_weights(backbone, state, source=source)
+        take_weights(backbone, name, weights)
     backbone.freeze(frozen_stages)
     return backbone
+
+
+def take_weights(backbone: Backbone, name: str, weights: str | Path) -> None:
+    """Load "imagenet" or a file into a backbone that was created under `name`; see `create_backbone`."""
+    if weights == "imagenet":
+        published = hub_weights(name)
+        backbone.load_checkpoint(published.state, source=f"{name}'s ImageNet weights")
+        backbone.mean = stem_statistics(published.mean, len(backbone.mean))
+        backbone.std = stem_statistics(published.std, len(backbone.std))
+        return
+    state = read_state_dict(weights)
+    try:
+        backbone.load_checkpoint(state, source=str(weights))
+    except MismatchError as error:
+        raise InputError(f"{error}{_architecture_of(state)}") from None
+
+
+def _builder(name: str) -> Builder:
+    if name.startswith(_TIMM):
+        # Imported here: timm builds its list of 1,000 models on import, which a plain ResNet need not wait for.
+        from backbones.timm_adapter import TimmBackbone
+
+        return partial(TimmBackbone, name.removeprefix(_TIMM))
+    known = list_backbones()
+    if name not in known:
+        raise InputError(
+            f"backbone {name!r} is not known{nearest(name, known)} (known: the {len(known)} of list_backbones(), "
+            f"and timm/<model>)"
+        )
+    return _builders[name]
+
+
+def _architecture_of(state: Mapping[str, Tensor]) -> str:
+    """A hint at the registered backbone that a checkpoint is of."""
+    lacking: dict[str, int] = {}
+    for name in list_backbones():
+        try:
+            with torch.device("meta"):
+                _, report = _builders[name]().match_checkpoint(state)
+        except Exception:  # not this one, or a plugin that cannot be built
+            continue
+        lacking[name] = len(report.missing)
+    return f"; it fits {min(lacking, key=lacking.__getitem__)!r}" if lacking else "; it fits no registered backbone"

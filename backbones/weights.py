@@ -1,20 +1,23 @@
 """Reading checkpoints and fitting them to a backbone, with an account of what went where."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from backbones.errors import InputError
 
-_CLASSIFIERS = ("fc.", "classifier.", "head.fc.")
-# torch.nn.BatchNorm counts batches since 2018; older and converted checkpoints lack the counter.
 _RGB = 3
+# torch.nn.BatchNorm counts batches since 2018; older and converted checkpoints lack the counter.
 _OPTIONAL = ".num_batches_tracked"
+
+
+class MismatchError(InputError):
+    """A checkpoint of another architecture."""
 
 
 @dataclass(frozen=True)
@@ -74,23 +77,6 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in content.items()}
 
 
-def hub_state_dict(name: str) -> dict[str, Tensor]:
-    """torchvision's best ImageNet checkpoint of this name, downloaded with a progress bar or cached.
-
-    Raises:
-        InputError: torchvision has none, or it cannot be downloaded.
-    """
-    if name not in torchvision.models.list_models(torchvision.models):
-        raise InputError(f"weights 'imagenet': torchvision has none for {name!r}; give a file")
-    weights = torchvision.models.get_model_weights(name).DEFAULT
-    try:
-        return dict(weights.get_state_dict(progress=True, check_hash=True))
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"weights 'imagenet': {name}'s could not be downloaded ({error}); give a .safetensors or .pth file"
-        ) from error
-
-
 def stem_statistics(values: tuple[float, ...], in_channels: int) -> tuple[float, ...]:
     """Mean or std of three channels for any number: their average for one, else repeated in turn."""
     if in_channels == 1:
@@ -125,18 +111,27 @@ def _adapt(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> tuple[dict
     return fitted, tuple(adapted)
 
 
-def load_weights(
-    module: nn.Module, state: Mapping[str, Tensor], *, source: str = "the checkpoint", min_matched: float = 1.0
-) -> LoadReport:
-    """Copy the tensors of `state` whose names and shapes fit into `module`.
+def match_weights(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    *,
+    source: str = "the checkpoint",
+    min_matched: float = 1.0,
+    additions: re.Pattern[str] | None = None,
+    is_left_out: Callable[[str], bool] = lambda name: False,
+) -> tuple[dict[str, Tensor], LoadReport]:
+    """The tensors of `state` whose names and shapes fit `module`, adapted where they have to be.
 
     Args:
         source: what messages call the checkpoint.
-        min_matched: the share of the module's tensors (0..1) that must be found in `state`; the
-            default asks for all of them. Counters of batches seen are never asked for.
+        min_matched: the share (0..1) of the tensors that must match: the module's own, and those that the
+            checkpoint has beside them in the same parts (a longer `layer3`). The default asks for all. Counters of
+            batches seen are never asked for.
+        additions: matches the names of tensors that are not asked for either.
+        is_left_out: tells the names in `state` that a model of this kind has no place for.
 
     Raises:
-        InputError: fewer match than `min_matched`. The module is as it was.
+        MismatchError: fewer match than `min_matched`.
     """
     own = module.state_dict()
     state, adapted = _adapt(own, state)
@@ -144,19 +139,20 @@ def load_weights(
     missing = tuple(key for key in own if key not in matched and not key.endswith(_OPTIONAL))
     wrong_shape = [key for key in missing if key in state]
     foreign = [key for key in state if key not in own and not key.endswith(_OPTIONAL)]
-    left_out = tuple(key for key in foreign if key.startswith(_CLASSIFIERS) or _is_statistic(key, own))
+    left_out = tuple(key for key in foreign if is_left_out(key) or _is_statistic(key, own))
     unexpected = tuple(key for key in foreign if key not in left_out)
 
     found = sum(not key.endswith(_OPTIONAL) for key in matched)
-    asked = found + len(missing)
+    parts = {key.split(".")[0] for key in own}
+    strangers = [key for key in unexpected if key.split(".")[0] in parts]
+    asked = found + sum(not (additions and additions.search(key)) for key in missing) + len(strangers)
     if found < min_matched * asked:
-        raise InputError(
+        raise MismatchError(
             f"{source}: does not fit this model: {found} of {asked} tensors match, "
-            f"{min_matched:.0%} are asked for{_examples(own, state, wrong_shape, missing, unexpected)}"
+            f"{min_matched:.0%} are asked for{_examples(own, state, wrong_shape, missing, strangers or unexpected)}"
         )
-    module.load_state_dict({key: state[key] for key in matched}, strict=False)
     kept = tuple(key for key in matched if key not in adapted)
-    return LoadReport(kept, adapted, missing, unexpected, left_out)
+    return {key: state[key] for key in matched}, LoadReport(kept, adapted, missing, unexpected, left_out)
 
 
 def _is_statistic(key: str, own: Mapping[str, Tensor]) -> bool:
@@ -169,12 +165,11 @@ def _examples(
     state: Mapping[str, Tensor],
     wrong_shape: list[str],
     missing: tuple[str, ...],
-    unexpected: tuple[str, ...],
+    unexpected: Sequence[str],
 ) -> str:
     if wrong_shape:
         key = wrong_shape[0]
         return f"; {key} is {tuple(state[key].shape)} there and {tuple(own[key].shape)} here"
-    parts = [f"; it lacks {missing[0]}"] if missing else []
-    if unexpected:
-        parts.append(f" and has {unexpected[0]}")
-    return "".join(parts)
+    parts = [f"it lacks {missing[0]}"] if missing else []
+    parts += [f"it has {unexpected[0]}, which is not here"] if unexpected else []
+    return "; " + " and ".join(parts)

@@ -73,7 +73,7 @@ class BackboneSettings(Group):
     path_prefix = "backbone."
 
     name: Annotated[str, tyro.conf.arg(aliases=["--backbone"])] = "resnet50"
-    """A registered name, such as resnet18."""
+    """A registered name, such as resnet18, or timm/<model>; tools/describe.py --all lists them."""
     weights: Annotated[str | None, tyro.conf.arg(aliases=["--weights"])] = None
     """`imagenet` (downloaded) or a .safetensors or .pth file. None trains from scratch."""
     freeze: Annotated[str, tyro.conf.arg(aliases=["--freeze"])] = "0"
@@ -82,6 +82,10 @@ class BackboneSettings(Group):
     """batch | sync | group | instance | frozen."""
     drop_path: float = Field(0.0, ge=0, lt=1)
     """Stochastic depth: the chance of dropping the last block, rising linearly from 0."""
+    deformable_stages: tuple[int, ...] = ()
+    """Of 2, 3 and 4: stages whose bottlenecks learn where their 3x3 convolutions look."""
+    grad_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, more time."""
     stride_in_1x1: bool = False
     """The original bottleneck (caffe, detectron2): the stride on the first 1x1, not on the 3x3."""
     hold_norms: bool | None = None

@@ -10,6 +10,9 @@ from tasks.detection.metric import Evaluator
 from tasks.detection.task import DetectionTask
 from tasks.training.checkpoint import load_weights_into, read_description
 
+# Options that not every backbone takes: passed on where they are not at their defaults.
+_SPECIAL = ("deformable_stages", "grad_checkpointing", "stride_in_1x1", "init")
+
 
 def create_task(
     task: str,
@@ -39,7 +42,7 @@ def create_task(
 def backbone_from(settings: BackboneSettings) -> Backbone:
     """The backbone that the settings describe, with its weights, frozen stages and held norms."""
     defaults = BackboneSettings()
-    special: dict[str, Any] = {"stride_in_1x1": settings.stride_in_1x1, "init": settings.init}
+    special: dict[str, Any] = {option: getattr(settings, option) for option in _SPECIAL}
     try:
         backbone = create_backbone(
             settings.name,

@@ -2,10 +2,20 @@
 
 import pytest
 import torch
-from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet, fasterrcnn_resnet50_fpn, retinanet_resnet50_fpn
+from torchvision.models.detection import (
+    FCOS,
+    FasterRCNN,
+    MaskRCNN,
+    RetinaNet,
+    fasterrcnn_resnet50_fpn,
+    retinanet_resnet50_fpn,
+)
 from torchvision.ops import FrozenBatchNorm2d
 
-from backbones import FeatureInfo, FeaturePyramid, InputError, create_backbone
+from backbones import FeatureInfo, FeaturePyramid, InputError, create_backbone, list_backbones
+
+FOR_DETECTION = [name for name in list_backbones() if not name.startswith("cifar")]
+FAST = ["resnet18"]
 
 
 def test_levels_and_shapes_at_odd_sizes() -> None:
@@ -55,6 +65,36 @@ def test_levels_for_retinanet() -> None:
         detector = kind(pyramid.as_torchvision(), num_classes=3, min_size=96, max_size=128).train()
         losses = detector([torch.rand(3, 96, 128)], [target])
         assert torch.isfinite(torch.stack(list(losses.values()))).all()
+
+
+@pytest.mark.parametrize("name", FOR_DETECTION)
+def test_odd_sizes_through_every_backbone(name: str) -> None:
+    pyramid = FeaturePyramid(create_backbone(name).eval(), 16)
+    with torch.inference_mode():
+        levels = pyramid(torch.randn(1, 3, 97, 131))
+    sizes = {level: tuple(tensor.shape[2:]) for level, tensor in levels.items()}
+    assert sizes == {"p2": (25, 33), "p3": (13, 17), "p4": (7, 9), "p5": (4, 5), "p6": (2, 3)}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in FOR_DETECTION]
+)
+@pytest.mark.parametrize("kind", [FasterRCNN, MaskRCNN, RetinaNet, FCOS])
+def test_trains_a_step_in_torchvisions_detectors(kind: type[torch.nn.Module], name: str) -> None:
+    backbone = create_backbone(name)
+    backbone.pretrained = True
+    backbone.freeze(2)
+    roi_heads = kind in (FasterRCNN, MaskRCNN)
+    pyramid = FeaturePyramid(backbone, 64) if roi_heads else FeaturePyramid(backbone, 64, ("p3", "p7"), "conv")
+    detector = kind(pyramid.as_torchvision(), num_classes=3, min_size=96, max_size=128).train()
+    boxes, labels = torch.tensor([[5.0, 5, 60, 60]]), torch.tensor([1])
+    images = [torch.rand(3, 96, 128), torch.rand(3, 90, 120)]
+    masks = [torch.ones(1, *image.shape[1:], dtype=torch.uint8) for image in images]
+    losses = detector(images, [{"boxes": boxes, "labels": labels, "masks": mask} for mask in masks])
+    loss = torch.stack(list(losses.values())).sum()
+    loss.backward()
+    assert loss.isfinite()
+    assert all((parameter.grad is None) != parameter.requires_grad for parameter in backbone.parameters())
 
 
 def test_levels_without_extra() -> None:

@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from backbones import InputError, create_backbone
-from backbones.resnet import VARIANTS
+from backbones import InputError, create_backbone, list_backbones
 
 TAPS = {"c1": "relu", "c2": "layer1", "c3": "layer2", "c4": "layer3", "c5": "layer4"}
+NAMES = [name for name in list_backbones() if name in torchvision.models.list_models(torchvision.models)]
 PUBLISHED_MILLIONS = {"resnet18": 11.7, "resnet34": 21.8, "resnet50": 25.6, "resnet101": 44.5, "resnet152": 60.2}
 RESNET50_FILE = "weights/resnet50_keras_imagenet_stride1x1_fp16.safetensors"
 
@@ -42,7 +42,7 @@ def _taps(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     return found
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_equals_torchvision(name: str) -> None:
     reference = _torchvision(name)
     state = {key: value for key, value in reference.state_dict().items() if not key.startswith("fc.")}
@@ -93,6 +93,10 @@ def test_real_weights_classify_real_pictures(shared: Callable[[str], Path]) -> N
     assert len(found) == 200
     assert found[:, 0].float().mean().item() == pytest.approx(0.895)
     assert found.any(dim=1).float().mean().item() == pytest.approx(0.995)
+
+
+def test_all_ten_of_torchvisions_are_there() -> None:
+    assert len(NAMES) == 10
 
 
 def test_stride_in_1x1_moves_the_stride() -> None:

@@ -9,7 +9,6 @@ import torchvision
 from safetensors.torch import save_file
 
 from backbones import InputError, create_backbone
-from backbones.weights import load_weights
 
 
 def _state() -> dict[str, torch.Tensor]:
@@ -70,33 +69,34 @@ def test_broken_files_are_named(tmp_path: Path, name: str) -> None:
 
 def test_another_architecture_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     torch.save(torchvision.models.resnet34().state_dict(), tmp_path / "w.pth")
-    with pytest.raises(InputError, match=r"does not fit this model: \d+ of 265 tensors match"):
+    with pytest.raises(InputError, match=r"does not fit this model: 149 of 265 tensors match.*; it fits 'resnet34'$"):
         create_backbone("resnet50", weights=tmp_path / "w.pth")
     backbone = create_backbone("resnet18")
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
     state = _state() | {"conv1.weight": torch.zeros(64, 1, 7, 7)}
     with pytest.raises(InputError, match=r"conv1\.weight is \(64, 1, 7, 7\) there and \(64, 3, 7, 7\) here"):
-        load_weights(backbone, state)
+        backbone.load_checkpoint(state)
     assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
+
+
+def test_a_longer_network_is_not_taken_for_a_shorter_one(tmp_path: Path) -> None:
+    """Every tensor of a ResNet-50 has its match, name and shape, in a ResNet-101."""
+    torch.save(torchvision.models.resnet101().state_dict(), tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"it has layer3\.6\.conv1\.weight, which is not here; it fits 'resnet101'$"):
+        create_backbone("resnet50", weights=tmp_path / "w.pth")
+
+
+def test_what_was_trained_beside_the_network_is_only_reported(tmp_path: Path) -> None:
+    torch.save(_state() | {"projector.0.weight": torch.zeros(3)}, tmp_path / "w.pth")
+    report = create_backbone("resnet18", weights=tmp_path / "w.pth").load_report
+    assert report is not None
+    assert report.unexpected == ("projector.0.weight",)
 
 
 def test_a_lower_share_may_be_allowed() -> None:
     backbone = create_backbone("resnet18")
-    partial = {key: value for key, value in _state().items() if not key.startswith("layer4")}
-    report = load_weights(backbone, partial | {"extra": torch.zeros(1)}, min_matched=0.5)
+    partial = {key: value for key, value in _state().items() if not key.startswith(("layer4", "fc"))}
+    report = backbone.load_checkpoint(partial | {"extra": torch.zeros(1)}, min_matched=0.5)
     assert all(key.startswith("layer4") for key in report.missing)
     assert len(report.missing) == 25
     assert report.unexpected == ("extra",)
-
-
-def test_imagenet_comes_through_torchvisions_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hub's cache is filled by hand: the file is found under torchvision's own name for it."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    weights = torchvision.models.ResNet18_Weights.DEFAULT
-    cache = tmp_path / "hub" / "checkpoints" / weights.url.rsplit("/", 1)[-1]
-    cache.parent.mkdir(parents=True)
-    state = _state()
-    torch.save(state, cache)
-    backbone = create_backbone("resnet18", weights="imagenet")
-    assert torch.equal(backbone.state_dict()["conv1.weight"], state["conv1.weight"])
-    assert backbone.pretrained

@@ -1,0 +1,239 @@
+"""Does a backbone keep the contract? For the authors of plugins: `check_backbone("my_network")`."""
+
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from backbones.errors import InputError
+from backbones.features import Backbone
+from backbones.freezing import changed_tensors, frozen_digests
+from backbones.registry import create_backbone
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise of the contract: whether it is kept, and what was seen."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+class ConformanceError(AssertionError):
+    """A backbone breaks its contract; the message names every broken promise."""
+
+
+def check_backbone(name: str, *, size: Size | None = None, **options: Any) -> tuple[Check, ...]:
+    """Try everything that the rest of the product relies on, and print a table of it.
+
+    Levels of the promised channels and sizes, at odd sizes and 32 px too; 1, 3 and 4 channels; every depth of
+    freezing through a training step, buffers included; unfreezing; other norms; the state dict's round trip;
+    `torch.compile(backend="aot_eager", fullgraph=True)`; `torch.export`.
+
+    Args:
+        name, options: as in `create_backbone`.
+        size: height and width in pixels for a backbone that takes no other; otherwise several are tried.
+
+    Returns:
+        The checks, all of them passed. An option that the backbone refuses by name counts as passed.
+
+    Raises:
+        ConformanceError: some did not pass; after the table was printed.
+    """
+    torch.manual_seed(0)
+    trial = _Trial(name, options, size)
+    checks = [_run(label, check) for label, check in trial.checks().items()]
+    table = Table("", "", "", title=f"{name}: the contract of a backbone", title_justify="left", show_header=False)
+    for check in checks:
+        table.add_row("ok" if check.passed else "BROKEN", check.name, check.detail)
+    Console().print(table)
+    broken = [f"{check.name}: {check.detail}" for check in checks if not check.passed]
+    if broken:
+        raise ConformanceError(f"{name} breaks {len(broken)} of {len(checks)} promises: {'; '.join(broken)}")
+    return tuple(checks)
+
+
+def _run(label: str, check: Callable[[], str]) -> Check:
+    try:
+        return Check(label, True, check())
+    except Exception as error:  # whatever a foreign backbone raises is what the author has to see
+        return Check(label, False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+
+
+class _Trial:
+    def __init__(self, name: str, options: dict[str, Any], size: Size | None) -> None:
+        self.name = name
+        self.options = options
+        self.size = size or (64, 96)
+        self.sizes: list[Size] = [size] if size else [(64, 96), (97, 131), (32, 32)]
+        self.channels = options.get("in_channels", 3)
+
+    def checks(self) -> dict[str, Callable[[], str]]:
+        return {
+            "levels: channels and sizes": self.levels,
+            "pictures of 1, 3 and 4 channels": self.picture_channels,
+            "every parameter in one stage": self.stages,
+            "every depth of freezing": self.freezing,
+            "unfreezing": self.unfreezing,
+            "other norms": self.norms,
+            "state dict": self.state_dict,
+            "torch.compile": self.compile,
+            "torch.export": self.export,
+        }
+
+    def make(self, **changes: Any) -> Backbone:
+        return create_backbone(self.name, **{**self.options, **changes})
+
+    def pictures(self, batch: int = 1, size: Size | None = None, channels: int | None = None) -> Tensor:
+        return torch.randn(batch, channels or self.channels, *(size or self.size))
+
+    def levels(self) -> str:
+        backbone = self.make().eval()
+        assert [info.stride for info in backbone.features] == sorted(info.stride for info in backbone.features)
+        for size in self.sizes:
+            with torch.no_grad():
+                levels = backbone(self.pictures(size=size))
+            assert list(levels) == [info.name for info in backbone.features], f"{list(levels)} at {size}"
+            for info in backbone.features:
+                wanted = (1, info.channels, *(-(-side // info.stride) for side in size))
+                shape = tuple(levels[info.name].shape)
+                assert shape == wanted, f"{info.name} is {shape} and not {wanted} at {size}"
+        names = ", ".join(f"{info.name} {info.channels}/{info.stride}" for info in backbone.features)
+        return f"{names}; {', '.join(f'{height}x{width}' for height, width in self.sizes)} px"
+
+    def picture_channels(self) -> str:
+        for channels in (1, 3, 4):
+            backbone = self.make(in_channels=channels).eval()
+            with torch.no_grad():
+                backbone(self.pictures(channels=channels))
+            assert len(backbone.mean) == len(backbone.std) == channels, f"mean and std at {channels} channels"
+            message = self._refusal(backbone, self.pictures(channels=channels + 1))
+            named = set(re.findall(r"\d+", message))
+            assert {str(channels), str(channels + 1)} <= named, f"{message!r} does not name both numbers of channels"
+        return "mean and std with them; others are refused"
+
+    def _refusal(self, backbone: Backbone, pictures: Tensor) -> str:
+        try:
+            backbone(pictures)
+        except ValueError as error:
+            return str(error)
+        return f"pictures of shape {tuple(pictures.shape)} are taken"
+
+    def stages(self) -> str:
+        backbone = self.make()
+        owned = [parameter for stage in backbone.stages() for parameter in nn.ModuleList(stage).parameters()]
+        assert len(owned) == len(set(owned)), "a parameter is in two stages"
+        stray = [name for name, parameter in backbone.named_parameters() if parameter not in set(owned)]
+        assert not stray, f"{stray[0]} is in none"
+        return f"stages 0..{len(backbone.stages()) - 1}"
+
+    def freezing(self) -> str:
+        backbone = self.make()
+        depths = len(backbone.stages()) - 1
+        for depth in range(depths + 1):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that it has no pretrained weights
+                backbone.freeze(depth)
+            frozen = {parameter for stage in backbone.stages()[: depth + 1] for parameter in _parameters(stage)}
+            for name, parameter in backbone.named_parameters():
+                held = depth > 0 and parameter in frozen
+                assert parameter.requires_grad != held, f"freeze({depth}): {name} is {'free' if held else 'held'}"
+            digests = frozen_digests(backbone)
+            free = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+            before = [parameter.detach().clone() for parameter in free]
+            self._train_a_step(backbone)
+            changed = changed_tensors(backbone, digests)
+            assert not changed, f"freeze({depth}): {changed[0]} has changed in training"
+            moved = any(not torch.equal(old, new) for old, new in zip(before, free, strict=True))
+            assert moved or not free, f"freeze({depth}): what is free does not train"
+        return f"0 to {depths}, a training step each: nothing frozen moved, buffers included"
+
+    def _train_a_step(self, backbone: Backbone) -> None:
+        free = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+        if not free:
+            backbone.train()(self.pictures(2))
+            return
+        optimizer = torch.optim.SGD(free, lr=0.1)
+        levels = backbone.train()(self.pictures(2))
+        torch.stack([level.float().square().mean() for level in levels.values()]).sum().backward()
+        optimizer.step()
+
+    def unfreezing(self) -> str:
+        backbone = self.make()
+        names = list(backbone.state_dict())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            backbone.freeze(len(backbone.stages()) - 1)
+        free = [name for name, parameter in backbone.named_parameters() if parameter.requires_grad]
+        assert not free, f"freezing every stage leaves {free[0]} free"
+        backbone.unfreeze()
+        assert all(parameter.requires_grad for parameter in backbone.parameters()), "something stays frozen"
+        assert list(backbone.train().state_dict()) == names, "the state dict's keys have changed"
+        assert all(module.training for module in backbone.modules()), "something stays in eval"
+        return "everything trains again, under the same names"
+
+    def norms(self) -> str:
+        backbone = self.make().eval()
+        pictures = self.pictures(2)
+        seen = []
+        for norm in ("frozen", "sync", "group", "instance"):
+            try:
+                other = self.make(norm=norm).eval()
+            except InputError as error:
+                seen.append(f"{norm} refused ({error})")
+                continue
+            report = other.load_checkpoint(backbone.state_dict())
+            assert not report.missing, f"norm {norm}: {report.missing[0]} is not taken from a batch norm"
+            assert not (norm in ("frozen", "sync") and report.adapted), f"norm {norm}: {report.adapted[:1]} adapted"
+            with torch.no_grad():
+                levels, wanted = other(pictures), backbone(pictures)
+            if norm in ("frozen", "sync"):
+                assert _largest_difference(levels, wanted) <= 1e-4, f"norm {norm} gives something else in eval"
+            seen.append(norm)
+        return ", ".join(seen)
+
+    def state_dict(self) -> str:
+        backbone, other = self.make().eval(), self.make().eval()
+        other.load_state_dict(backbone.state_dict())
+        pictures = self.pictures()
+        with torch.no_grad():
+            assert _largest_difference(other(pictures), backbone(pictures)) == 0, "a copy gives something else"
+        return f"{len(backbone.state_dict())} tensors there and back"
+
+    def compile(self) -> str:
+        backbone, pictures = self.make().eval(), self.pictures()
+        torch.compiler.reset()  # what was compiled before counts against the limit of recompilations
+        compiled = torch.compile(backbone, backend="aot_eager", fullgraph=True)
+        with torch.no_grad():
+            difference = _largest_difference(compiled(pictures), backbone(pictures))
+        assert difference <= 1e-4, f"differs by {difference:.1e} of the largest magnitude"
+        return "aot_eager, one graph"
+
+    def export(self) -> str:
+        backbone, pictures = self.make().eval(), self.pictures()
+        with torch.no_grad():
+            program = torch.export.export(backbone, (pictures,))
+            difference = _largest_difference(program.module()(pictures), backbone(pictures))
+        assert difference <= 1e-4, f"differs by {difference:.1e} of the largest magnitude"
+        return "the same outputs"
+
+
+def _parameters(stage: tuple[nn.Module, ...]) -> list[nn.Parameter]:
+    return list(nn.ModuleList(stage).parameters())
+
+
+def _largest_difference(levels: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
+    """Over all levels, relative to each one's largest magnitude."""
+    return max(
+        ((levels[name] - level).abs().max() / level.abs().max().clamp(min=1e-12)).item()
+        for name, level in wanted.items()
+    )

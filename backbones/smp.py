@@ -1,0 +1,127 @@
+"""The registered backbones as encoders of segmentation-models-pytorch: `smp.Unet("vertebra-resnet50")`."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import segmentation_models_pytorch as smp
+from torch import Tensor, nn
+
+from backbones.errors import InputError
+from backbones.features import check_for_pyramids
+from backbones.freezing import FreezeReport
+from backbones.hub import hub_repository
+from backbones.registry import create_backbone, list_backbones, take_weights
+
+PREFIX = "vertebra-"
+
+
+def register_encoders() -> list[str]:
+    """Make every registered backbone known to segmentation-models-pytorch.
+
+    They go into every decoder that takes a CNN encoder. `encoder_weights="imagenet"` downloads, for a file
+    `model.encoder.load_weights(path)` takes it; `model.encoder.freeze(3)` freezes, and `model.encoder.mean` and
+    `.std` are what the pictures are to be normalised with.
+
+    Returns:
+        The encoders' names, "vertebra-<backbone>".
+    """
+    for name in list_backbones():
+        repository = hub_repository(name)
+        smp.encoders.encoders[PREFIX + name] = {
+            "encoder": SmpEncoder,
+            "params": {"name": name},
+            "pretrained_settings": {"imagenet": {"repo_id": repository, "revision": "main"}} if repository else {},
+        }
+    return [PREFIX + name for name in list_backbones()]
+
+
+class SmpEncoder(nn.Module):
+    """What segmentation-models-pytorch asks of an encoder, around a backbone.
+
+    Args:
+        name: a registered backbone with the levels c1..c5.
+        depth: how many of them are handed out, 3 to 5.
+        output_stride: 32, or 16 or 8 for a dilated backbone.
+
+    Raises:
+        InputError: a backbone for small pictures or without a level, or one that cannot be dilated.
+    """
+
+    _is_torch_scriptable = False
+    _is_torch_exportable = True
+    _is_torch_compilable = True
+
+    def __init__(self, name: str, depth: int = 5, output_stride: int = 32) -> None:
+        super().__init__()
+        if depth not in (3, 4, 5):
+            raise InputError(f"encoder depth {depth} is not possible (possible: 3, 4, 5)")
+        self.name = name
+        self._depth = depth
+        self._options: dict[str, Any] = {} if output_stride == 32 else {"output_stride": output_stride}
+        self.backbone = self._build()
+        check_for_pyramids(self.backbone)
+        have = [info.name for info in self.backbone.features]
+        if have != ["c1", "c2", "c3", "c4", "c5"]:
+            raise InputError(f"{name!r} cannot be an encoder: it hands out {', '.join(have)}, not c1..c5")
+
+    def _build(self) -> Any:
+        try:
+            return create_backbone(self.name, **self._options)
+        except TypeError as error:
+            raise InputError(f"{self.name!r} cannot be an encoder with {self._options}: {error}") from error
+
+    @property
+    def out_channels(self) -> list[int]:
+        """Channels of the pictures and of each level."""
+        levels = [info.channels for info in self.backbone.features]
+        return [self._options.get("in_channels", 3), *levels[: self._depth]]
+
+    @property
+    def output_stride(self) -> int:
+        return self.backbone.features[self._depth - 1].stride
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        return self.backbone.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        return self.backbone.std
+
+    def set_in_channels(self, in_channels: int, pretrained: bool = True) -> None:
+        """Adapt the stem, as `create_backbone` does; called by segmentation-models-pytorch."""
+        if in_channels == self.out_channels[0]:
+            return
+        before = self.backbone
+        self._options["in_channels"] = in_channels
+        self.backbone = self._build()
+        if pretrained:
+            self.backbone.load_checkpoint(before.state_dict())
+
+    def make_dilated(self, output_stride: int) -> None:
+        """Called by segmentation-models-pytorch after creation; the backbone was made with the output stride."""
+        if self.output_stride != output_stride:
+            raise InputError(f"{self.name!r} cannot be dilated to output_stride {output_stride}")
+
+    def load_weights(self, weights: str | Path) -> None:
+        """Take "imagenet" or a .safetensors or .pth file, as `create_backbone` does."""
+        take_weights(self.backbone, self.name, weights)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """The encoder's own, or the published checkpoint that segmentation-models-pytorch downloaded."""
+        if any(key.startswith("backbone.") for key in state_dict):
+            return super().load_state_dict(state_dict, strict, assign)
+        return self.backbone.load_checkpoint(state_dict)
+
+    def freeze(self, stages: int | str | Iterable[int]) -> FreezeReport:
+        """See `Backbone.freeze`."""
+        return self.backbone.freeze(stages)
+
+    def unfreeze(self) -> None:
+        self.backbone.unfreeze()
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(N, C, H, W) -> the pictures themselves and c1, c2, ... up to the depth."""
+        levels = list(self.backbone(images).values())
+        return [images, *levels[: self._depth]]

@@ -1,0 +1,40 @@
+"""The batch norms of a timm model as another norm, with the same names in the state dict."""
+
+from timm.layers import BatchNormAct2d, GroupNormAct, convert_sync_batchnorm, freeze_batch_norm_2d
+from torch import nn
+
+from backbones.errors import InputError
+from backbones.layers import norm_layer
+
+
+def convert_norms(net: nn.Module, norm: str) -> None:
+    """Replace the batch norms inside `net` by norm: sync | group | instance | frozen ("batch" keeps them).
+
+    Raises:
+        InputError: there is no such norm, there are no batch norms, or their channels do not divide.
+    """
+    make_norm = norm_layer(norm)
+    if norm == "batch":
+        return
+    found = [name for name, module in net.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    if not found:
+        raise InputError(f"norm {norm!r}: this model has no batch norms that could become it")
+    if norm == "sync":
+        convert_sync_batchnorm(net)
+    elif norm == "frozen":
+        freeze_batch_norm_2d(net)
+    else:
+        for name in found:
+            parent, _, child = name.rpartition(".")
+            old = net.get_submodule(name)
+            assert isinstance(old, nn.BatchNorm2d)
+            new = make_norm(old.num_features)
+            setattr(net.get_submodule(parent), child, _with_act(old, new) if isinstance(old, BatchNormAct2d) else new)
+
+
+def _with_act(old: BatchNormAct2d, new: nn.Module) -> nn.Module:
+    # Instance norm is group norm with a group for each channel.
+    groups = new.num_groups if isinstance(new, nn.GroupNorm) else old.num_features
+    replacement = GroupNormAct(old.num_features, num_groups=groups)
+    replacement.drop, replacement.act = old.drop, old.act
+    return replacement
