@@ -86,15 +86,16 @@ def _fit(trainer: "Trainer", loaders: Mapping[str, "Loader"], run: "Run", consol
     from tasks.training.checkpoint import load_weights_into
     from tasks.training.trainer import Interrupted, evaluate
 
+    environment = _environment()  # now: it asks a process of its own, which fails once the loader's workers have died
     try:
         state = trainer.fit(loaders["train"], loaders["val"])
     except Exception as error:
         status = "interrupted" if isinstance(error, Interrupted) else "failed"
-        run.finish({"status": status, "error": str(error), "environment": _environment()})
+        run.finish({"status": status, "error": str(error), "environment": environment})
         raise
     assert state.best is not None
     settings = trainer.settings
-    summary = _summary(state, len(loaders["train"].samples) * settings.schedule.epochs)
+    summary = _summary(state, len(loaders["train"].samples) * settings.schedule.epochs, environment)
     tables = {"val": state.best["metrics"]}
     if "test" in loaders:
         load_weights_into(trainer.task.model, run.best)
@@ -148,7 +149,7 @@ def _check_classes(run: "Run", data: "DataSet") -> None:
         )
 
 
-def _summary(state: "TrainingState", images: int) -> dict[str, Any]:
+def _summary(state: "TrainingState", images: int, environment: Mapping[str, Any]) -> dict[str, Any]:
     assert state.best is not None
     return {
         "status": "completed",
@@ -157,7 +158,7 @@ def _summary(state: "TrainingState", images: int) -> dict[str, Any]:
         "seconds": state.seconds,
         "train_seconds": state.train_seconds,
         "images_per_second": images / state.train_seconds,
-        "environment": _environment(),
+        "environment": environment,
     }
 
 
@@ -167,7 +168,7 @@ def _environment() -> dict[str, Any]:
 
     import torch
 
-    packages = ("vertebra", "torch", "torchvision", "albumentations", "hotcoco", "accelerate")
+    packages = ("vertebra", "torch", "torchvision", "timm", "albumentations", "hotcoco", "accelerate")
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
     return {
         "python": platform.python_version(),

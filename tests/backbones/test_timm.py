@@ -26,7 +26,8 @@ FAMILIES = FAST + [pytest.param(name, marks=pytest.mark.slow) for name in SLOW]
 def _held(backbone: Backbone, depth: int) -> set[str]:
     """The levels before the first stage that has something to train; a stem may hand out none."""
     stages = backbone.stages()
-    free = next(n for n in range(depth + 1, len(stages)) if any(list(module.parameters()) for module in stages[n]))
+    trained = [n for n in range(depth + 1, len(stages)) if any(list(module.parameters()) for module in stages[n])]
+    free = trained[0] if trained else len(stages)
     return {info.name for info in backbone.features[: free + len(backbone.features) - len(stages)]}
 
 
