@@ -14,9 +14,13 @@ from torch import Tensor, nn
 from backbones.errors import InputError
 from backbones.features import Backbone
 from backbones.freezing import changed_tensors, frozen_digests
+from backbones.layers import has_running_statistics
 from backbones.registry import create_backbone
 
 Size = tuple[int, int]
+
+# How a backbone says that it does not take an option: in words, or as Python does.
+_REFUSALS = (InputError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -105,21 +109,28 @@ class _Trial:
             assert list(levels) == [info.name for info in backbone.features], f"{list(levels)} at {size}"
             for info in backbone.features:
                 wanted = (1, info.channels, *(-(-side // info.stride) for side in size))
+                assert levels[info.name].isfinite().all(), f"{info.name} is not finite at {size}"
                 shape = tuple(levels[info.name].shape)
                 assert shape == wanted, f"{info.name} is {shape} and not {wanted} at {size}"
         names = ", ".join(f"{info.name} {info.channels}/{info.stride}" for info in backbone.features)
         return f"{names}; {', '.join(f'{height}x{width}' for height, width in self.sizes)} px"
 
     def picture_channels(self) -> str:
+        seen = []
         for channels in (1, 3, 4):
-            backbone = self.make(in_channels=channels).eval()
+            try:
+                backbone = self.make(in_channels=channels).eval()
+            except _REFUSALS as error:
+                seen.append(f"{channels} refused ({error})")
+                continue
+            seen.append(str(channels))
             with torch.no_grad():
                 backbone(self.pictures(channels=channels))
             assert len(backbone.mean) == len(backbone.std) == channels, f"mean and std at {channels} channels"
             message = self._refusal(backbone, self.pictures(channels=channels + 1))
             named = set(re.findall(r"\d+", message))
             assert {str(channels), str(channels + 1)} <= named, f"{message!r} does not name both numbers of channels"
-        return "mean and std with them; others are refused"
+        return f"{', '.join(seen)}: mean and std with them; others are refused"
 
     def _refusal(self, backbone: Backbone, pictures: Tensor) -> str:
         try:
@@ -133,6 +144,9 @@ class _Trial:
         owned = [parameter for stage in backbone.stages() for parameter in nn.ModuleList(stage).parameters()]
         assert len(owned) == len(set(owned)), "a parameter is in two stages"
         stray = [name for name, parameter in backbone.named_parameters() if parameter not in set(owned)]
+        inside = {module for stage in backbone.stages() for part in stage for module in part.modules()}
+        norms = [name for name, module in backbone.named_modules() if has_running_statistics(module)]
+        stray += [name for name in norms if backbone.get_submodule(name) not in inside]
         assert not stray, f"{stray[0]} is in none"
         return f"stages 0..{len(backbone.stages()) - 1}"
 
@@ -153,9 +167,20 @@ class _Trial:
             self._train_a_step(backbone)
             changed = changed_tensors(backbone, digests)
             assert not changed, f"freeze({depth}): {changed[0]} has changed in training"
+            awake = [module for part in backbone.frozen_modules() for module in part.modules() if module.training]
+            assert not awake, f"freeze({depth}): a {type(awake[0]).__name__} inside is in training"
+            self._check_held_levels(backbone, depth)
             moved = any(not torch.equal(old, new) for old, new in zip(before, free, strict=True))
             assert moved or not free, f"freeze({depth}): what is free does not train"
         return f"0 to {depths}, a training step each: nothing frozen moved, buffers included"
+
+    def _check_held_levels(self, backbone: Backbone, depth: int) -> None:
+        """The stages are in the order of their use: what stages 0..depth give needs no other."""
+        levels = backbone(self.pictures(2))
+        without_level = len(backbone.stages()) - len(backbone.features)
+        held = backbone.features[: depth + 1 - without_level] if depth else ()
+        for info in held[:1] if backbone.interleaved else held:
+            assert not levels[info.name].requires_grad, f"freeze({depth}): {info.name} still needs what is free"
 
     def _train_a_step(self, backbone: Backbone) -> None:
         free = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
@@ -182,15 +207,16 @@ class _Trial:
         return "everything trains again, under the same names"
 
     def norms(self) -> str:
-        backbone = self.make().eval()
         pictures = self.pictures(2)
         seen = []
         for norm in ("frozen", "sync", "group", "instance"):
             try:
-                other = self.make(norm=norm).eval()
-            except InputError as error:
+                backbone, other = self.make(norm="batch").eval(), self.make(norm=norm).eval()
+            except _REFUSALS as error:
                 seen.append(f"{norm} refused ({error})")
                 continue
+            kinds = [{type(module) for module in network.modules()} for network in (backbone, other)]
+            assert kinds[0] != kinds[1], f"norm {norm} changes nothing"
             report = other.load_checkpoint(backbone.state_dict())
             assert not report.missing, f"norm {norm}: {report.missing[0]} is not taken from a batch norm"
             assert not (norm in ("frozen", "sync") and report.adapted), f"norm {norm}: {report.adapted[:1]} adapted"
@@ -233,7 +259,7 @@ def _parameters(stage: tuple[nn.Module, ...]) -> list[nn.Parameter]:
 
 def _largest_difference(levels: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
     """Over all levels, relative to each one's largest magnitude."""
-    return max(
-        ((levels[name] - level).abs().max() / level.abs().max().clamp(min=1e-12)).item()
-        for name, level in wanted.items()
-    )
+    differences = [
+        (levels[name] - level).abs().max() / level.abs().max().clamp(min=1e-12) for name, level in wanted.items()
+    ]
+    return torch.stack(differences).max().item()  # which keeps a NaN, as Python's max does not

@@ -1,7 +1,7 @@
 """Modulated deformable convolution (DCNv2) that starts as the convolution it stands for."""
 
 from torch import Tensor, nn
-from torchvision.ops import DeformConv2d
+from torchvision.ops import DeformConv2d, deform_conv2d
 
 
 class ModulatedDeformConv2d(DeformConv2d):
@@ -25,4 +25,8 @@ class ModulatedDeformConv2d(DeformConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         offset, modulation = self.conv_offset(x).split(self._split, dim=1)
-        return super().forward(x, offset, 2 * modulation.sigmoid())
+        # torchvision's operator knows no bfloat16 on a CPU, and offsets of a fraction of a pixel need more digits.
+        modulation = 2 * modulation.float().sigmoid()
+        return deform_conv2d(
+            x.float(), offset.float(), self.weight.float(), None, self.stride, self.padding, self.dilation, modulation
+        ).to(offset.dtype)

@@ -47,6 +47,12 @@ def describe_backbone(name: str, image_size: int = 224, **options: Any) -> list[
             levels = backbone(torch.zeros(1, channels, image_size, image_size))
     flops = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
     names = {module: f"{type(backbone).__name__}.{name}" for name, module in backbone.named_modules()}
+
+    def macs(module: nn.Module) -> int:
+        if names.get(module) in flops:
+            return flops[names[module]] // 2
+        return sum(macs(child) for child in module.children())  # a list of modules is never called itself
+
     total, held = backbone.num_parameters(), 0
     rows = []
     strays = len(backbone.stages()) - len(backbone.features)
@@ -61,7 +67,7 @@ def describe_backbone(name: str, image_size: int = 224, **options: Any) -> list[
                 shape=tuple(levels[info.name].shape[1:]) if info else (),
                 stride=info.stride if info else None,
                 parameters=parameters,
-                macs=sum(flops.get(names.get(module, ""), 0) for module in stage) // 2,
+                macs=sum(macs(module) for module in stage),
                 frozen=held / total,
             )
         )

@@ -39,6 +39,8 @@ class Backbone(nn.Module):
         pretrained: True once a state dict was loaded.
         load_report: how the weights given at creation fitted, or None.
         small_pictures: True for networks of 32 px pictures, which feed no pyramid, detector or segmenter.
+        fixed_size: (height, width) in pixels of the only pictures that it takes, or None.
+        interleaved: True where the finest levels need every stage (HRNet).
         additions: matches the names of tensors that no published checkpoint has: loading does not ask for them.
     """
 
@@ -47,6 +49,8 @@ class Backbone(nn.Module):
     std: tuple[float, ...] = IMAGENET_STD
     load_report: LoadReport | None = None
     small_pictures: bool = False
+    interleaved: bool = False
+    fixed_size: tuple[int, int] | None = None
     additions: re.Pattern[str] | None = None
 
     def __init__(self) -> None:

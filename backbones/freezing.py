@@ -43,7 +43,7 @@ class FreezeReport:
         names = "the stem and stage 1" if last == 1 else f"the stem and stages 1-{last}"
         return (
             f"frozen: {names}, {self.parameters:,} of {self.total:,} parameters of the backbone "
-            f"({self.share:.1%}) and {self.buffers:,} numbers of running statistics"
+            f"({self.share:.1%}) and {self.buffers:,} numbers in buffers"
         )
 
 

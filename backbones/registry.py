@@ -89,6 +89,10 @@ def create_backbone(
         InputError: an unknown name or value, or weights that do not fit.
         TypeError: an option that this backbone does not take.
     """
+    if in_channels < 1:
+        raise InputError(f"in_channels {in_channels}: pictures have at least one channel")
+    if not 0 <= drop_path < 1:
+        raise InputError(f"drop_path {drop_path} is no chance from 0 to below 1")
     general = {"norm": norm, "in_channels": in_channels, "output_stride": output_stride, "drop_path": drop_path}
     given = {option: value for option, value in general.items() if value != _DEFAULTS[option]}
     backbone = _builder(name)(**given, **options)
@@ -138,4 +142,6 @@ def _architecture_of(state: Mapping[str, Tensor]) -> str:
         except Exception:  # not this one, or a plugin that cannot be built
             continue
         lacking[name] = len(report.missing)
-    return f"; it fits {min(lacking, key=lacking.__getitem__)!r}" if lacking else "; it fits no registered backbone"
+    if not lacking:
+        return "; it fits no registered backbone with its default options"
+    return f"; it fits {min(lacking, key=lacking.__getitem__)!r}"

@@ -1,7 +1,7 @@
 """The residual networks of `variants.VARIANTS`: one class, with torchvision's and timm's keys and shapes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import cast, get_args
@@ -17,7 +17,7 @@ from backbones.features import Backbone, FeatureInfo, check_images
 from backbones.layers import Init, NormLayer, init_he, norm_layer
 from backbones.registry import register_backbone
 from backbones.variants import VARIANTS, Variant
-from backbones.weights import LoadReport, stem_statistics
+from backbones.weights import LoadReport, MismatchError, stem_statistics
 
 # What none of the published checkpoints has: it starts so that a network without it gives the same, but for
 # the norms of the pre-activated c1..c4.
@@ -56,13 +56,13 @@ class ResNet(Backbone):
         in_channels: int = 3,
         output_stride: int = 32,
         drop_path: float = 0.0,
-        deformable_stages: tuple[int, ...] = (),
+        deformable_stages: Collection[int] = (),
         stride_in_1x1: bool = False,
         init: Init = "he",
         grad_checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        _check_options(variant, norm, in_channels, output_stride, drop_path, stride_in_1x1, init)
+        _check_options(variant, norm, output_stride, drop_path, stride_in_1x1, init)
         _check_deformable(variant, deformable_stages)
         make_norm = norm_layer(norm)
         self.in_channels = in_channels
@@ -160,6 +160,8 @@ class ResNet(Backbone):
     def load_checkpoint(
         self, state: Mapping[str, Tensor], *, source: str = "the checkpoint", min_matched: float = 1.0
     ) -> LoadReport:
+        if self.taps and "stem.conv.weight" in state and "norm.running_mean" not in state:
+            raise MismatchError(f"{source}: a BiT network, whose convolutions standardise their weights; ours do not")
         report = super().load_checkpoint(state, source=source, min_matched=min_matched)
         if self.taps and "stem.conv.weight" in state:
             # timm trains its pre-activated networks on pictures scaled to -1..1.
@@ -209,20 +211,15 @@ def _from_timm(key: str) -> str:
 def _check_options(
     variant: Variant,
     norm: str,
-    in_channels: int,
     output_stride: int,
     drop_path: float,
     stride_in_1x1: bool,
     init: str,
 ) -> None:
-    if in_channels < 1:
-        raise InputError(f"in_channels {in_channels}: pictures have at least one channel")
     if output_stride not in (8, 16, 32):
         raise InputError(f"output_stride {output_stride} is not possible (possible: 8, 16, 32)")
     if output_stride != 32 and variant.stem == "small":
         raise InputError(f"output_stride {output_stride}: a network for small pictures has stride 4 at its deepest")
-    if not 0 <= drop_path < 1:
-        raise InputError(f"drop_path {drop_path} is no chance from 0 to below 1")
     if drop_path and variant.shortcut == "none":
         raise InputError("drop_path: a plain network has no shortcut that could stand in for a dropped block")
     if stride_in_1x1 and variant.block not in (Bottleneck, PreActBottleneck):
@@ -235,7 +232,9 @@ def _check_options(
         raise InputError("init 'zero_last' with norm 'frozen' would keep every residual branch at zero")
 
 
-def _check_deformable(variant: Variant, stages: tuple[int, ...]) -> None:
+def _check_deformable(variant: Variant, stages: Collection[int]) -> None:
+    if not isinstance(stages, Collection):
+        raise InputError(f"deformable_stages {stages!r}: give several, as in (2, 3, 4)")
     if not stages:
         return
     if variant.block not in (Bottleneck, PreActBottleneck):

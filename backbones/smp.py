@@ -12,8 +12,10 @@ from backbones.features import check_for_pyramids
 from backbones.freezing import FreezeReport
 from backbones.hub import hub_repository
 from backbones.registry import create_backbone, list_backbones, take_weights
+from backbones.weights import stem_statistics
 
 PREFIX = "vertebra-"
+_RGB = 3
 
 
 def register_encoders() -> list[str]:
@@ -94,10 +96,15 @@ class SmpEncoder(nn.Module):
         if in_channels == self.out_channels[0]:
             return
         before = self.backbone
+        if before.frozen_stages or len(before.mean) != _RGB:
+            raise InputError(f"{self.name!r}: the stem is adapted once, before anything is frozen; make another model")
         self._options["in_channels"] = in_channels
-        self.backbone = self._build()
+        self.backbone = self._build().to(next(before.parameters()).device)
         if pretrained:
             self.backbone.load_checkpoint(before.state_dict())
+            self.backbone.load_report = before.load_report
+            self.backbone.mean = stem_statistics(before.mean, in_channels)
+            self.backbone.std = stem_statistics(before.std, in_channels)
 
     def make_dilated(self, output_stride: int) -> None:
         """Called by segmentation-models-pytorch after creation; the backbone was made with the output stride."""

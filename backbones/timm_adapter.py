@@ -1,7 +1,7 @@
 """Every timm model that gives features, as a backbone: `create_backbone("timm/convnext_tiny")`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from backbones.errors import InputError, nearest
 from backbones.features import Backbone, FeatureInfo, check_images
+from backbones.freezing import FreezeReport
 from backbones.timm_norms import convert_norms
-from backbones.timm_stages import split_stages
+from backbones.timm_stages import is_interleaved, split_stages
 from backbones.weights import stem_statistics
 
 _ODD = (97, 131)  # no stride but 1 divides it
@@ -54,13 +55,12 @@ class TimmBackbone(Backbone):
         self.model = model
         self.in_channels = in_channels
         options = _options(in_channels, output_stride, drop_path, img_size)
-        with torch.device("meta"):
-            options |= _free_size(model, options)
-            # Levels are named by the strides of the model as it is, whatever it is dilated to.
-            plan = _plan(model, {key: value for key, value in options.items() if key != "output_stride"})
-        self.net = _create(model, options)
-        if drop_path and not any(isinstance(child, DropPath) and child.drop_prob for child in self.net.modules()):
-            raise InputError(f"timm/{model} does not take drop_path: it drops no paths")
+        with torch.inference_mode(False):
+            with torch.device("meta"):
+                options |= _free_size(model, options)
+                plan = _plan(model, options)
+            self.net = _create(model, options)
+        self._set_drop_path(drop_path)
         convert_norms(self.net, norm)
         info = self.net.feature_info
         channels, strides = info.channels(), info.reduction()
@@ -68,6 +68,9 @@ class TimmBackbone(Backbone):
             raise InputError(f"timm/{model} does not take output_stride {output_stride}: it keeps {strides[-1]}")
         self.features = tuple(FeatureInfo(name, channels[i], strides[i]) for name, i in plan.levels.items())
         self._plan = plan
+        self.fixed_size = plan.fixed
+        self.interleaved = is_interleaved(self.net)
+        self._fixed = [parameter for parameter in self.net.parameters() if not parameter.requires_grad]
         self._check_stages()
         self._channels_last = str(getattr(self.net, "output_fmt", "NCHW")).endswith("NHWC")
         config = self.net.pretrained_cfg
@@ -80,6 +83,20 @@ class TimmBackbone(Backbone):
             tuple(modules[name] if name in modules else nn.ParameterList([parameters[name]]) for name in stage)
             for stage in self._plan.stages
         )
+
+    def freeze(self, stages: int | str | Iterable[int]) -> FreezeReport:
+        report = super().freeze(stages)
+        for parameter in self._fixed:  # what the model itself never trains
+            parameter.requires_grad_(False)
+        return report
+
+    def _set_drop_path(self, drop_path: float) -> None:
+        drops = [module for module in self.net.modules() if isinstance(module, DropPath)]
+        if drop_path and not any(module.drop_prob for module in drops):
+            raise InputError(f"timm/{self.model} does not take drop_path: it drops no paths")
+        if not drop_path:
+            for module in drops:  # many transformers have a rate of their own
+                module.drop_prob = 0.0
 
     def _check_stages(self) -> None:
         owners: dict[Tensor, int] = {}
@@ -115,8 +132,18 @@ class TimmBackbone(Backbone):
 
     def translate(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A checkpoint of the whole model, as timm saves it, under the names of its flattened modules."""
+        if self._is_port(state):
+            state = dict(zip(self._whole, state.values(), strict=True))
         parts = {name.split(".")[0] for name in self._whole}
         return {self._own_name(name, name.split(".")[0] in parts): tensor for name, tensor in state.items()}
+
+    def _is_port(self, state: Mapping[str, Tensor]) -> bool:
+        """Whether all names differ, but tensor by tensor, in order, kind and shape are the whole model's."""
+
+        def kinds(tensors: Mapping[str, Tensor]) -> list[tuple[str, torch.Size]]:
+            return [(name.rpartition(".")[2], tensor.shape) for name, tensor in tensors.items()]
+
+        return not self._whole.keys() & state.keys() and kinds(self._whole) == kinds(state)
 
     def is_left_out(self, name: str) -> bool:
         return name.removeprefix("net.") in self._whole
@@ -131,10 +158,10 @@ class TimmBackbone(Backbone):
         return unwrapped | {_flat(name.removeprefix("net.")): name for name in names}
 
     @cached_property
-    def _whole(self) -> frozenset[str]:
-        """The names in the state dict of the model with its classifier."""
+    def _whole(self) -> dict[str, Tensor]:
+        """The state dict of the model with its classifier, on the meta device."""
         with torch.device("meta"):
-            return frozenset(timm.create_model(self.model, in_chans=self.in_channels).state_dict())
+            return dict(timm.create_model(self.model).state_dict())
 
 
 def _flat(name: str) -> str:
@@ -188,12 +215,19 @@ def _free_size(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _plan(model: str, options: Mapping[str, Any]) -> _Plan:
-    net = _create(model, options).eval()
-    strides: list[int] = net.feature_info.reduction()
+def _levels(model: str, options: Mapping[str, Any]) -> dict[str, int]:
+    """Levels are named by the strides of the model as it is, whatever it is dilated to."""
+    plain = {name: value for name, value in options.items() if name != "output_stride"}
+    strides: list[int] = _create(model, plain).feature_info.reduction()
     if any(stride & (stride - 1) for stride in strides):
         raise InputError(f"timm/{model} is no pyramid: its features have the strides {strides}, not powers of two")
-    levels = {f"c{stride.bit_length() - 1}": index for index, stride in enumerate(strides) if stride > 1}
+    return {f"c{stride.bit_length() - 1}": index for index, stride in enumerate(strides) if stride > 1}
+
+
+def _plan(model: str, options: Mapping[str, Any]) -> _Plan:
+    levels = _levels(model, options)
+    net = _create(model, options).eval()
+    strides: list[int] = net.feature_info.reduction()
     size = options.get("img_size", net.pretrained_cfg["input_size"][1:])
     native = (size, size) if isinstance(size, int) else tuple(size)
     channels = options.get("in_chans", 3)
@@ -208,7 +242,7 @@ def _plan(model: str, options: Mapping[str, Any]) -> _Plan:
         sizes = [tuple(output.shape[1:3] if channels_last else output.shape[2:]) for output in outputs]
         return outputs if sizes == [(-(-height // s), -(-width // s)) for s in strides] else None
 
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.enable_grad():
         outputs = run(*native)
         if outputs is None:
             raise InputError(f"timm/{model}: its features are not the picture divided by the strides {strides}")

@@ -4,7 +4,7 @@ from timm.layers import BatchNormAct2d, GroupNormAct, convert_sync_batchnorm, fr
 from torch import nn
 
 from backbones.errors import InputError
-from backbones.layers import norm_layer
+from backbones.layers import has_running_statistics, norm_layer
 
 
 def convert_norms(net: nn.Module, norm: str) -> None:
@@ -16,9 +16,13 @@ def convert_norms(net: nn.Module, norm: str) -> None:
     make_norm = norm_layer(norm)
     if norm == "batch":
         return
+    others = [name for name, module in net.named_modules() if has_running_statistics(module)]
     found = [name for name, module in net.named_modules() if isinstance(module, nn.BatchNorm2d)]
     if not found:
         raise InputError(f"norm {norm!r}: this model has no batch norms that could become it")
+    if len(others) > len(found):
+        left = next(name for name in others if name not in found)
+        raise InputError(f"norm {norm!r}: {left} is a batch norm over vectors, which cannot become it")
     if norm == "sync":
         convert_sync_batchnorm(net)
     elif norm == "frozen":

@@ -21,6 +21,10 @@ _WRAPPERS = r"^(model|body)\."  # what timm's feature nets put around a model
 _INTERLEAVED = ("HighResolutionNetFeatures",)
 
 
+def is_interleaved(net: nn.Module) -> bool:
+    return type(net).__name__ in _INTERLEAVED
+
+
 def split_stages(net: nn.Module, levels: Mapping[str, Tensor], has_c1: bool) -> list[list[str]]:
     """The names of the modules, and of parameters beside them, of stage 0, 1, ...; each parameter is in one.
 
@@ -40,7 +44,7 @@ def split_stages(net: nn.Module, levels: Mapping[str, Tensor], has_c1: bool) -> 
     ends = _find(net, levels)
     units = list(_units(net, "", ends))
     first = None if has_c1 else _first_stage(units, ends[0])
-    needed_by = {} if type(net).__name__ in _INTERLEAVED else _first_levels(net, list(levels.values()), has_c1)
+    needed_by = {} if is_interleaved(net) else _first_levels(net, list(levels.values()), has_c1)
     stages: list[list[str]] = [[] for _ in range(len(ends) + (not has_c1))]
     number = 0
     for unit in units:

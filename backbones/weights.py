@@ -152,7 +152,8 @@ def match_weights(
             f"{min_matched:.0%} are asked for{_examples(own, state, wrong_shape, missing, strangers or unexpected)}"
         )
     kept = tuple(key for key in matched if key not in adapted)
-    return {key: state[key] for key in matched}, LoadReport(kept, adapted, missing, unexpected, left_out)
+    changed = tuple(key for key in matched if key in adapted)
+    return {key: state[key] for key in matched}, LoadReport(kept, changed, missing, unexpected, left_out)
 
 
 def _is_statistic(key: str, own: Mapping[str, Tensor]) -> bool:

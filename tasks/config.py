@@ -7,22 +7,49 @@ dotted keys. Some have a short flag as well.
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import tyro
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 SHAPES = "shapes"
 
-# Where the data is the built-in shapes: small pictures and a small head, trained from scratch in two
-# minutes on two cores. configs/detection/shapes.yaml says the same.
-_FOR_SHAPES: dict[str, Any] = {
-    "data": {"image_size": 64, "workers": 0},
-    "backbone": {"name": "resnet18"},
-    "head": {"channels": 64, "representation": 256, "anchor_scale": 4.0, "rois_per_image": 64},
-    "optim": {"name": "adamw", "lr": 1e-3},
-    "schedule": {"epochs": 3},
+# What a run starts from, as far as it differs from the defaults of the fields: for each task, on the built-in shapes
+# (small pictures and small heads, trained from scratch in minutes on two cores; configs/<task>/shapes.yaml says the
+# same) and on your own data.
+_ON_SHAPES: dict[str, dict[str, Any]] = {
+    "detection": {
+        "data": {"image_size": 64, "workers": 0},
+        "backbone": {"name": "resnet18"},
+        "head": {"channels": 64, "representation": 256, "anchor_scale": 4.0, "rois_per_image": 64},
+        "optim": {"name": "adamw", "lr": 1e-3},
+        "schedule": {"epochs": 3},
+    },
+    "segmentation": {
+        "data": {"image_size": 64, "batch_size": 8, "workers": 0},
+        "backbone": {"name": "resnet18"},
+        "head": {"name": "unet", "decoder_channels": (128, 64, 48, 32, 24)},
+        "optim": {"name": "adamw", "lr": 2e-3},
+        "schedule": {"epochs": 6},
+    },
+}
+_ON_YOUR_DATA: dict[str, dict[str, Any]] = {
+    "detection": {},
+    "segmentation": {
+        "data": {"image_size": 256, "batch_size": 8},
+        "head": {"name": "unet"},
+        "optim": {"name": "adamw", "lr": 3e-4},
+    },
+}
+
+Head = Literal["faster_rcnn", "unet"]
+HEADS: dict[str, tuple[Head, ...]] = {"detection": ("faster_rcnn",), "segmentation": ("unet",)}
+_BOXES = {"channels", "representation", "anchor_scale", "rois_per_image", "score_threshold", "detections_per_image"}
+_PIXELS = {"loss", "class_weights", "label_smoothing", "window", "overlap", "mirror"}
+_SETTINGS_OF: dict[str, set[str]] = {
+    "faster_rcnn": _BOXES,
+    "unet": _PIXELS | {"decoder_channels", "attention", "center", "deep_supervision"},
 }
 
 
@@ -54,13 +81,17 @@ class DataSettings(Group):
     path: Annotated[str, tyro.conf.arg(aliases=["--data"])] = SHAPES
     """`shapes` (pictures made on the fly) or a folder: Pascal VOC or COCO, recognised by its layout."""
     image_size: Annotated[int, tyro.conf.arg(aliases=["--image-size"])] = Field(320, ge=32)
-    """Short side in pixels; the long side is at most 1.5 times that."""
+    """Detection: the short side in pixels, the long side at most 1.5 times that. Segmentation: the crop's side."""
     batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch-size"])] = Field(4, ge=1)
     """Pictures a step."""
     workers: int = Field(1, ge=0)
     """Processes that read pictures; any number gives the same run."""
-    augment: Literal["none", "light"] = "light"
-    """`light` mirrors every second picture."""
+    augment: Literal["none", "light", "flips"] = "light"
+    """`light` mirrors every second picture; `flips` turns every second one upside down as well."""
+    fit: Literal["crop", "resize"] = "crop"
+    """Segmentation: `crop` leaves pictures at their scale, `resize` scales their short side to image_size first."""
+    balanced_crops: bool = False
+    """Segmentation: centre crops on the classes in turn, so that rare ones are seen."""
     voc_one_based: bool = False
     """Pascal VOC coordinates count from 1, as in the original challenge; labelImg's count from 0."""
     count: int = Field(700, ge=1)
@@ -99,8 +130,8 @@ class HeadSettings(Group):
 
     path_prefix = "head."
 
-    name: Annotated[Literal["faster_rcnn"], tyro.conf.arg(aliases=["--head"])] = "faster_rcnn"
-    """faster_rcnn."""
+    name: Annotated[Head, tyro.conf.arg(aliases=["--head"])] = "faster_rcnn"
+    """faster_rcnn (detection) or unet (segmentation)."""
     channels: int = Field(256, ge=1)
     """Of every pyramid level."""
     representation: int = Field(1024, ge=1)
@@ -113,6 +144,26 @@ class HeadSettings(Group):
     """Detections below are not kept."""
     detections_per_image: int = Field(100, ge=1)
     """At most so many are kept."""
+    decoder_channels: tuple[int, ...] = Field((256, 128, 64, 32, 16), min_length=3, max_length=5)
+    """Widths of the decoder's levels, coarsest first; how many there are is the depth, 3 to 5."""
+    attention: Literal["none", "scse"] = "none"
+    """Of the decoder: scse weighs channels and places (Roy et al. 2018)."""
+    center: bool = False
+    """Two more convolutions on the backbone's coarsest level."""
+    deep_supervision: bool = False
+    """Train a head on every level of the decoder, with weights 1, 1/2, 1/4, ... that sum to 1."""
+    loss: str = "cross_entropy + dice"
+    """A sum of cross_entropy, bce, dice, focal, lovasz, tversky, each perhaps with a weight: 0.5 * dice."""
+    class_weights: tuple[float, ...] = ()
+    """Of cross-entropy, one a class."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Of cross-entropy."""
+    window: int | None = Field(None, ge=32)
+    """Predict window by window of this side in pixels, for pictures larger than memory allows."""
+    overlap: float = Field(0.5, ge=0, lt=1)
+    """How much of a window the next one covers again."""
+    mirror: bool = False
+    """Predict the mirror image too and take the mean."""
 
 
 class OptimSettings(Group):
@@ -144,8 +195,8 @@ class ScheduleSettings(Group):
 class Settings(Group):
     """Everything a run needs; written to its config.yaml."""
 
-    task: Literal["detection"] = "detection"
-    """What to learn."""
+    task: Literal["detection", "segmentation"] = "detection"
+    """What to learn: boxes around objects, or a class for every pixel."""
     config: str | None = None
     """A YAML file of settings; flags win over it."""
     data: DataSettings = DataSettings()
@@ -168,10 +219,21 @@ class Settings(Group):
     evaluator: Literal["hotcoco", "pycocotools"] = "hotcoco"
     """Who computes the COCO metrics."""
 
+    @model_validator(mode="after")
+    def _check_head(self) -> Self:
+        head, heads = self.head, HEADS[self.task]
+        if head.name not in heads:
+            raise SettingsError(f"head.name: {head.name!r} is not for {self.task} (for it: {', '.join(heads)})")
+        for name, field in type(head).model_fields.items():
+            known = name == "name" or name in _SETTINGS_OF[head.name]
+            if not known and getattr(head, name) != field.default:
+                raise SettingsError(f"head.{name}: {head.name} has no such setting")
+        return self
 
-def defaults(data_path: str) -> dict[str, Any]:
-    """What a run on this data starts from, as far as it differs from the defaults of the fields."""
-    return _FOR_SHAPES if data_path == SHAPES else {}
+
+def defaults(task: str, data_path: str) -> dict[str, Any]:
+    """What a run of this task on this data starts from, as far as it differs from the defaults of the fields."""
+    return (_ON_SHAPES if data_path == SHAPES else _ON_YOUR_DATA).get(task, {})
 
 
 # In YAML a scalar for a group means this field of it.

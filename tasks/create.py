@@ -5,13 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from backbones import Backbone, InputError, create_backbone
-from tasks.config import BackboneSettings, HeadSettings, Settings, SettingsError
+from tasks.config import HEADS, BackboneSettings, DataSettings, HeadSettings, Settings, SettingsError
+from tasks.data.crops import SegmentationTransform
+from tasks.data.transforms import DetectionTransform
 from tasks.detection.metric import Evaluator
 from tasks.detection.task import DetectionTask
+from tasks.segmentation.task import SegmentationTask
 from tasks.training.checkpoint import load_weights_into, read_description
 
 # Options that not every backbone takes: passed on where they are not at their defaults.
 _SPECIAL = ("deformable_stages", "grad_checkpointing", "stride_in_1x1", "init")
+
+
+AnyTask = DetectionTask | SegmentationTask
 
 
 def create_task(
@@ -20,23 +26,41 @@ def create_task(
     classes: Sequence[str],
     *,
     head: HeadSettings | None = None,
+    norm: str = "batch",
     evaluator: Evaluator = "hotcoco",
-) -> DetectionTask:
+) -> AnyTask:
     """Put a head on a backbone.
 
     Args:
-        task: detection.
+        task: detection | segmentation.
         backbone: as `create_backbone` makes it, with its weights and frozen stages.
-        classes: the names, without a background.
-        head: its settings; the defaults where None.
-        evaluator: hotcoco | pycocotools.
+        classes: the names; in detection without a background.
+        head: its settings; the task's defaults where None.
+        norm: of a segmenter's decoder.
+        evaluator: of detections, hotcoco | pycocotools.
 
     Returns:
         The task; its `model` is an ordinary module.
+
+    Raises:
+        InputError: an unknown task, or a head that is not for it.
     """
-    if task != "detection":
-        raise InputError(f"task {task!r} is not known (known: detection)")
-    return DetectionTask(backbone, classes, head or HeadSettings(), evaluator)
+    if task not in HEADS:
+        raise InputError(f"task {task!r} is not known (known: {', '.join(HEADS)})")
+    head = head or HeadSettings(name=HEADS[task][0])
+    if head.name not in HEADS[task]:
+        raise InputError(f"head {head.name!r} is not for {task} (for it: {', '.join(HEADS[task])})")
+    if task == "segmentation":
+        return SegmentationTask(backbone, classes, head, norm)
+    return DetectionTask(backbone, classes, head, evaluator)
+
+
+def create_transform(task: str, settings: DataSettings, *, train: bool) -> DetectionTransform | SegmentationTransform:
+    """What makes a task's samples into tensors: augmented to train on, or as they are."""
+    augment = settings.augment if train else "none"
+    if task == "segmentation":
+        return SegmentationTransform(settings.image_size, train, settings.fit, augment, settings.balanced_crops)
+    return DetectionTransform(settings.image_size, augment)
 
 
 def backbone_from(settings: BackboneSettings) -> Backbone:
@@ -67,6 +91,7 @@ def describe(settings: Settings, backbone: Backbone, classes: Sequence[str]) -> 
         "backbone": settings.backbone.model_dump(),
         "head": settings.head.model_dump(),
         "image_size": settings.data.image_size,
+        "fit": settings.data.fit,
         "mean": list(backbone.mean),
         "std": list(backbone.std),
         "precision": settings.precision,
@@ -88,7 +113,7 @@ def checkpoint_folder(run: str | Path) -> Path:
     raise InputError(f"{run}: neither a run's folder with best/ nor a checkpoint in one")
 
 
-def task_from_checkpoint(folder: Path, evaluator: Evaluator = "hotcoco") -> tuple[DetectionTask, Mapping[str, Any]]:
+def task_from_checkpoint(folder: Path, evaluator: Evaluator = "hotcoco") -> tuple[AnyTask, Mapping[str, Any]]:
     """The trained task in a checkpoint's folder, and its model.json.
 
     Raises:
@@ -102,7 +127,10 @@ def task_from_checkpoint(folder: Path, evaluator: Evaluator = "hotcoco") -> tupl
         built = backbone_settings.model_copy(update={"weights": None, "freeze": "0"})
     except (KeyError, TypeError, SettingsError) as error:
         raise InputError(f"{folder / 'model.json'}: not a description of a model: {error}") from None
-    task = create_task(task_name, backbone_from(built), classes, head=head, evaluator=evaluator)
+    backbone = backbone_from(built)
+    # What the pictures are normalised with came with the weights that the run began with.
+    backbone.mean, backbone.std = tuple(description["mean"]), tuple(description["std"])
+    task = create_task(task_name, backbone, classes, head=head, norm=built.norm, evaluator=evaluator)
     load_weights_into(task.model, folder)
     task.model.eval()
     return task, description

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from backbones import Backbone
-from tasks.data.samples import Sample
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,6 @@ class Task(Protocol):
         """One prediction a picture, in pixels of the original picture."""
         ...
 
-    def metric(self, samples: Sequence[Sample]) -> Metric:
+    def metric(self, samples: Sequence[Any]) -> Metric:
         """A fresh judge for these samples."""
         ...

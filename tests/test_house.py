@@ -16,6 +16,7 @@ FLOORS = {
     "tasks.data": 2,
     "tasks.training": 3,
     "tasks.detection": 3,
+    "tasks.segmentation": 3,
     "tasks.create": 4,
     "tasks.deploy": 4,
     "tasks.report": 4,
@@ -24,7 +25,9 @@ FLOORS = {
     "tools": 6,
 }
 ROOMS_APART = [("backbones", "tasks"), ("tasks.config", "tasks"), ("tasks.config", "torch")]
-ROOMS_APART += [("tasks.detection", "tasks.training"), ("tasks.training", "tasks.detection")]
+_TASKS = ("tasks.detection", "tasks.segmentation")
+ROOMS_APART += [(task, "tasks.training") for task in _TASKS] + [("tasks.training", task) for task in _TASKS]
+ROOMS_APART += [(task, other) for task in _TASKS for other in _TASKS if task != other]
 
 
 def _floor(module: str) -> int | None:

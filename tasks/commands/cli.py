@@ -78,9 +78,10 @@ def parse_settings(argv: Sequence[str]) -> Settings:
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--config", type=Path)
     early.add_argument("--output", type=Path)
+    early.add_argument("--task")
     early.add_argument("--data", "--data.path")
     early.add_argument("--resume", action="store_true")
-    given = argparse.Namespace(config=None, output=None, data=None, resume=False)
+    given = argparse.Namespace(config=None, output=None, task=None, data=None, resume=False)
     with contextlib.suppress(argparse.ArgumentError):  # tyro has the better words for it
         early.parse_known_args(argv, namespace=given)
     file = read_yaml(given.config) if given.config else {}
@@ -91,7 +92,8 @@ def parse_settings(argv: Sequence[str]) -> Settings:
             raise SettingsError("--resume: needs --output, the folder of the run to go on with")
         if own_file.is_file():
             own = read_yaml(own_file)
-    base = own or defaults(given.data or file.get("data", {}).get("path", SHAPES))
+    task = given.task or file.get("task", "detection")
+    base = own or {"task": task} | defaults(task, given.data or file.get("data", {}).get("path", SHAPES))
     settings = parse(
         Settings,
         argv,

@@ -41,11 +41,10 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
 
     from backbones import InputError
     from tasks.commands.summary import metrics_table
-    from tasks.create import checkpoint_folder, task_from_checkpoint
+    from tasks.create import checkpoint_folder, create_transform, task_from_checkpoint
     from tasks.data.loading import Loader
     from tasks.data.open import open_data
     from tasks.data.samples import with_classes
-    from tasks.data.transforms import DetectionTransform
     from tasks.training.trainer import evaluate
 
     folder = checkpoint_folder(arguments.run)
@@ -56,13 +55,16 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     settings = Settings(**read_yaml(config)).data if config.is_file() else DataSettings()
     if arguments.data is not None:
         settings = settings.model_copy(update={"path": arguments.data})
-    data = with_classes(open_data(settings), task.classes)
+    settings = settings.model_copy(
+        update={"image_size": description["image_size"], "fit": description.get("fit", "crop")}
+    )
+    data = with_classes(open_data(settings, description["task"]), task.classes)
     console.print(str(data), markup=False)
     if arguments.split not in data.splits:
         raise InputError(f"{settings.path}: has no {arguments.split} split (it has {', '.join(data.splits)})")
     loader = Loader(
         data.splits[arguments.split],
-        DetectionTransform(description["image_size"]),
+        create_transform(description["task"], settings, train=False),
         batch_size=settings.batch_size,
         workers=arguments.workers,
     )

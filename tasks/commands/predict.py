@@ -40,7 +40,8 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
     from backbones import InputError
     from tasks.data.pictures import read_picture
     from tasks.deploy.predictor import load_predictor
-    from tasks.report.pictures import draw_detections
+    from tasks.detection.task import Detections
+    from tasks.report.pictures import draw_detections, draw_labels
 
     paths = _pictures(arguments.images)
     if not paths:
@@ -59,10 +60,15 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
             skipped += 1
             console.print(f"warning: skipped: {error}", markup=False)
             continue
-        detections = predictor([image])[0]
-        draw_detections(image, detections, predictor.classes, arguments.score).save(target, quality=92)
-        found = int((detections.scores >= arguments.score).sum())
-        console.print(f"{target}: {found} object{'' if found == 1 else 's'}", markup=False)
+        found = predictor([image])[0]
+        if isinstance(found, Detections):
+            draw_detections(image, found, predictor.classes, arguments.score).save(target, quality=92)
+            count = int((found.scores >= arguments.score).sum())
+            told = f"{count} object{'' if count == 1 else 's'}"
+        else:
+            draw_labels(image, found.numpy(), predictor.classes).save(target, quality=92)
+            told = ", ".join(predictor.classes[label] for label in found.unique().tolist())
+        console.print(f"{target}: {told}", markup=False)
     return 1 if skipped else 0
 
 

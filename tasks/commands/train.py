@@ -47,12 +47,19 @@ def train(settings: Settings, console: Console) -> int:
         console.print(f"{run.folder}: this run is complete; its figures are in {run.summary}")
         return 0
 
-    data = open_data(settings.data)
+    data = open_data(settings.data, settings.task)
     _print_data(data, console)
     torch.manual_seed(settings.seed)
     backbone = backbone_from(settings.backbone)
     _print_backbone(settings, backbone, console)
-    task = create_task(settings.task, backbone, data.classes, head=settings.head, evaluator=settings.evaluator)
+    task = create_task(
+        settings.task,
+        backbone,
+        data.classes,
+        head=settings.head,
+        norm=settings.backbone.norm,
+        evaluator=settings.evaluator,
+    )
     if resumed:
         _check_classes(run, data)
     else:
@@ -66,14 +73,14 @@ def train(settings: Settings, console: Console) -> int:
     return _fit(trainer, loaders, run, console)
 
 
-def _loader(settings: Settings, data: "DataSet", split: str) -> "Loader":
+def _loader(settings: Settings, data: "DataSet[Any]", split: str) -> "Loader":
+    from tasks.create import create_transform
     from tasks.data.loading import Loader
-    from tasks.data.transforms import DetectionTransform
 
     train = split == "train"
     return Loader(
         data.splits[split],
-        DetectionTransform(settings.data.image_size, settings.data.augment if train else "none"),
+        create_transform(settings.task, settings.data, train=train),
         batch_size=settings.data.batch_size,
         workers=settings.data.workers,
         seed=settings.seed,
@@ -118,14 +125,14 @@ def _output(settings: Settings) -> Path:
     return Path("runs") / f"{settings.task}-{settings.backbone.name.replace('/', '-')}-{now}"
 
 
-def _print_data(data: "DataSet", console: Console) -> None:
+def _print_data(data: "DataSet[Any]", console: Console) -> None:
     console.print(str(data), markup=False)
     for line in data.dropped[:_DROPPED_SHOWN]:
         console.print(f"warning: dropped: {line}", markup=False)
     if data.dropped:
         console.print(f"warning: {len(data.dropped)} boxes dropped in all")
     if missing := data.classes_without_objects():
-        console.print(f"warning: no object in train of: {', '.join(missing)}", markup=False)
+        console.print(f"warning: train has nothing of: {', '.join(missing)}", markup=False)
 
 
 def _print_backbone(settings: Settings, backbone: "Backbone", console: Console) -> None:
@@ -138,7 +145,7 @@ def _print_backbone(settings: Settings, backbone: "Backbone", console: Console) 
     console.print(f"{settings.backbone.name}: {freeze_report(backbone)}")
 
 
-def _check_classes(run: "Run", data: "DataSet") -> None:
+def _check_classes(run: "Run", data: "DataSet[Any]") -> None:
     from backbones import InputError
     from tasks.training.checkpoint import read_description
 

@@ -23,7 +23,7 @@ def is_coco(folder: Path) -> bool:
     return any((folder / "annotations").glob(f"{_PREFIX}*.json"))
 
 
-def read_coco(folder: Path) -> DataSet:
+def read_coco(folder: Path) -> DataSet[Sample]:
     """Read annotations/instances_{train,val,test}*.json.
 
     The classes are train's categories in the order of their ids, gaps closed. Pictures lie in the folder

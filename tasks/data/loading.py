@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import torch
@@ -10,12 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from backbones.errors import InputError
-from tasks.data.samples import Sample
 from tasks.data.transforms import sample_seed
 from tasks.task import Batch
 
 Key = tuple[int, int]  # (epoch, index): all that a worker needs to know
-Prepare = Callable[[Sample, int], tuple[Tensor, dict[str, Tensor], tuple[int, int]]]
+Prepare = Callable[[Any, int], tuple[Tensor, dict[str, Tensor], tuple[int, int]]]
 
 
 class EpochBatches(Sampler[list[Key]]):
@@ -57,7 +57,7 @@ class _Example:
 
 
 class _Pictures(Dataset[_Example | InputError]):
-    def __init__(self, samples: Sequence[Sample], prepare: Prepare, seed: int) -> None:
+    def __init__(self, samples: Sequence[Any], prepare: Prepare, seed: int) -> None:
         self.samples = samples
         self.prepare = prepare
         self.seed = seed
@@ -110,7 +110,7 @@ class Loader:
 
     def __init__(
         self,
-        samples: Sequence[Sample],
+        samples: Sequence[Any],
         prepare: Prepare,
         *,
         batch_size: int,

@@ -1,10 +1,9 @@
 """What every reader makes: samples, gathered in a data set with one class map."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,9 +48,31 @@ class Sample:
         """The picture as uint8 RGB (H, W, 3)."""
         return read_picture(self.source) if isinstance(self.source, Path) else self.source.render()
 
+    def present(self) -> set[int]:
+        """The labels of its objects."""
+        return {int(label) for label in self.labels}
+
+    def relabelled(self, positions: NDArray[np.int64]) -> "Sample":
+        """With label `positions[k]` for each k."""
+        return replace(self, labels=positions[self.labels])
+
+
+class Labelled(Protocol):
+    """What a data set holds: samples of detection, or of segmentation."""
+
+    @property
+    def name(self) -> str: ...
+
+    def present(self) -> set[int]: ...
+
+    def relabelled(self, positions: NDArray[np.int64]) -> Any: ...
+
+
+S = TypeVar("S", bound=Labelled)
+
 
 @dataclass(frozen=True)
-class DataSet:
+class DataSet(Generic[S]):
     """Pictures to train on and to judge by.
 
     Attributes:
@@ -63,7 +84,7 @@ class DataSet:
 
     layout: str
     classes: tuple[str, ...]
-    splits: Mapping[str, Sequence[Sample]]
+    splits: Mapping[str, Sequence[S]]
     dropped: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -72,9 +93,9 @@ class DataSet:
         return f"{self.layout}: {sizes} pictures; {count}: {', '.join(self.classes)}"
 
     def classes_without_objects(self, split: str = "train") -> list[str]:
-        """The classes that have no box in `split`."""
-        seen = Counter(int(label) for sample in self.splits[split] for label in sample.labels)
-        return [name for label, name in enumerate(self.classes) if not seen[label]]
+        """The classes that `split` has nothing of."""
+        seen = {label for sample in self.splits[split] for label in sample.present()}
+        return [name for label, name in enumerate(self.classes) if label not in seen]
 
 
 @dataclass
@@ -150,7 +171,7 @@ def by_name(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     return tuple(sorted(samples, key=lambda sample: sample.name))
 
 
-def with_classes(data: DataSet, classes: tuple[str, ...]) -> DataSet:
+def with_classes(data: DataSet[S], classes: tuple[str, ...]) -> DataSet[S]:
     """The same pictures with labels that are positions in `classes`: a trained model's own map.
 
     Raises:
@@ -161,7 +182,6 @@ def with_classes(data: DataSet, classes: tuple[str, ...]) -> DataSet:
             raise InputError(f"the model was not trained on the class {name!r} (it knows {', '.join(classes)})")
     positions = np.array([classes.index(name) for name in data.classes], np.int64)
     splits = {
-        split: tuple(replace(sample, labels=positions[sample.labels]) for sample in samples)
-        for split, samples in data.splits.items()
+        split: tuple(sample.relabelled(positions) for sample in samples) for split, samples in data.splits.items()
     }
     return replace(data, classes=classes, splits=splits)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.data.masks import MaskedSample
 from tasks.data.samples import BoxList, DataSet, Sample
 
 CLASSES = ("circle", "square", "triangle")
@@ -57,10 +58,13 @@ class ShapePicture:
         image = np.clip(np.stack(colours)[mask] + texture, 0, 255).astype(np.uint8)
         return image, mask, labels
 
+    @property
+    def name(self) -> str:
+        return f"shapes-{self.seed}-{self.index:06d}"
+
     def sample(self) -> Sample:
         _, mask, labels = self.draw()
-        name = f"shapes-{self.seed}-{self.index:06d}"
-        boxes = BoxList(name, self.width, self.height)
+        boxes = BoxList(self.name, self.width, self.height)
         for number, label in enumerate(labels, start=1):
             rows, columns = np.nonzero(mask == number)
             box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
@@ -70,7 +74,18 @@ class ShapePicture:
                 what=CLASSES[label],
                 area=float(len(rows)),
             )
-        return boxes.sample(name, self)
+        return boxes.sample(self.name, self)
+
+
+@dataclass(frozen=True)
+class ShapeMask:
+    """The mask of a picture: 0 for the ground, 1.. for the classes."""
+
+    picture: ShapePicture
+
+    def labels(self) -> NDArray[np.uint8]:
+        _, mask, labels = self.picture.draw()
+        return np.array([0, *(label + 1 for label in labels)], np.uint8)[mask]
 
 
 def _random_shape(generator: np.random.Generator, label: int, width: int, height: int) -> NDArray[np.bool_]:
@@ -96,17 +111,24 @@ def _distinct_colour(generator: np.random.Generator, ground: NDArray[np.int64]) 
             return colour
 
 
-def shapes_data(count: int, side: int, seed: int = 0) -> DataSet:
+def shapes_data(count: int, side: int, seed: int = 0) -> DataSet[Sample]:
     """`count` square pictures to train on and a tenth as many (at least 16) to validate.
 
     Args:
         side: of a picture in pixels.
         seed: the two splits never share a picture, whatever it is.
     """
-    val_count = max(16, count // 10)
-    samples = [ShapePicture(seed, index, side, side).sample() for index in range(count + val_count)]
-    return DataSet(
-        layout="built-in shapes",
-        classes=CLASSES,
-        splits={"train": tuple(samples[:count]), "val": tuple(samples[count:])},
-    )
+    samples = [picture.sample() for picture in _pictures(count, side, seed)]
+    return DataSet("built-in shapes", CLASSES, {"train": tuple(samples[:count]), "val": tuple(samples[count:])})
+
+
+def masked_shapes_data(count: int, side: int, seed: int = 0) -> DataSet[MaskedSample]:
+    """The pictures of `shapes_data` with masks of four classes: the ground and the three shapes."""
+    pictures = _pictures(count, side, seed)
+    samples = [MaskedSample(picture.name, picture, ShapeMask(picture)) for picture in pictures]
+    splits = {"train": tuple(samples[:count]), "val": tuple(samples[count:])}
+    return DataSet("built-in shapes", ("background", *CLASSES), splits)
+
+
+def _pictures(count: int, side: int, seed: int) -> list[ShapePicture]:
+    return [ShapePicture(seed, index, side, side) for index in range(count + max(16, count // 10))]

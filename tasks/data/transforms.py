@@ -2,6 +2,8 @@
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -25,11 +27,12 @@ class DetectionTransform:
 
     Args:
         side: in pixels.
-        augment: none | light (a horizontal flip, half of the time).
+        augment: none | light (a horizontal flip, half of the time) | flips (vertical as well).
     """
 
     def __init__(self, side: int, augment: str = "none") -> None:
-        flips = [A.HorizontalFlip(p=0.5)] if augment == "light" else []
+        flips = [A.HorizontalFlip(p=0.5)] if augment != "none" else []
+        flips += [A.VerticalFlip(p=0.5)] if augment == "flips" else []
         long_side = round(side * LONG_SIDE_RATIO)
         self._wide = _compose([_fit_within(side, long_side), *flips])
         self._tall = _compose([_fit_within(long_side, side), *flips])
@@ -52,6 +55,10 @@ class DetectionTransform:
         }
         return torch.from_numpy(image).permute(2, 0, 1).contiguous(), target, original_size
 
+    def resize(self, image: Image) -> Image:
+        """The picture at the size that the model takes it."""
+        return self.apply(image, np.zeros((0, 4)), seed=0)[0]
+
     def apply(
         self, image: Image, boxes: NDArray[np.float64], seed: int
     ) -> tuple[Image, NDArray[np.float64], NDArray[np.int64]]:
@@ -71,11 +78,16 @@ def _fit_within(height: int, width: int) -> A.BasicTransform:
 
 
 def _compose(steps: list[A.BasicTransform]) -> A.Compose:
-    boxes = A.BboxParams(format="pascal_voc", label_fields=["kept"])
+    with strictly():
+        return A.Compose(steps, bbox_params=A.BboxParams(format="pascal_voc", label_fields=["kept"]))
+
+
+@contextmanager
+def strictly() -> Iterator[None]:
+    """albumentations only warns of an argument that it does not know, and goes on without it: here it raises."""
     with warnings.catch_warnings():
-        # albumentations only warns of an argument that it does not know, and goes on without it.
         warnings.simplefilter("error")
-        return A.Compose(steps, bbox_params=boxes)
+        yield
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> int:

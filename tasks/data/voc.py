@@ -32,7 +32,7 @@ class _Annotation:
     objects: tuple[_Object, ...]
 
 
-def read_voc(folder: Path, *, one_based: bool = False) -> DataSet:
+def read_voc(folder: Path, *, one_based: bool = False) -> DataSet[Sample]:
     """Read the splits that ImageSets/Main lists.
 
     Classes are the names in train, in alphabetical order. Coordinates are taken as they stand: x_max

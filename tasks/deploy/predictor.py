@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from tasks.create import checkpoint_folder, task_from_checkpoint
+from tasks.config import DataSettings
+from tasks.create import AnyTask, checkpoint_folder, create_transform, task_from_checkpoint
 from tasks.data.pictures import read_picture
-from tasks.data.transforms import DetectionTransform
-from tasks.detection.task import Detections, DetectionTask
+from tasks.detection.task import Detections
 from tasks.task import Batch
 
 Picture = str | Path | NDArray[np.uint8]
@@ -23,31 +25,31 @@ class Predictor:
         classes: the names; a label is a position in it.
     """
 
-    def __init__(self, task: DetectionTask, image_size: int, precision: str, device: torch.device) -> None:
+    def __init__(self, task: AnyTask, kind: str, data: DataSettings, precision: str, device: torch.device) -> None:
         self.classes = task.classes
         self._task = task
         self._device = device
         self._precision = precision
-        self._transform = DetectionTransform(image_size)
+        self._transform = create_transform(kind, data, train=False)
         task.model.to(device).to(memory_format=torch.channels_last).eval()
 
-    def __call__(self, pictures: Sequence[Picture]) -> list[Detections]:
-        """Find the objects.
+    def __call__(self, pictures: Sequence[Picture]) -> list[Any]:
+        """Find the objects, or the class of every pixel.
 
         Args:
             pictures: paths, or uint8 RGB arrays (H, W, 3).
 
         Returns:
-            One `Detections` a picture, in its own pixels, best first.
+            One a picture, in its own pixels: `Detections`, best first; or labels (H, W) int64.
 
         Raises:
             InputError: a file is no readable picture.
         """
         return [self._predict(picture) for picture in pictures]
 
-    def _predict(self, picture: Picture) -> Detections:
+    def _predict(self, picture: Picture) -> Detections | Tensor:
         image = picture if isinstance(picture, np.ndarray) else read_picture(Path(picture))
-        resized, _, _ = self._transform.apply(image, np.zeros((0, 4)), seed=0)
+        resized = self._transform.resize(image)
         batch = Batch(
             images=[torch.from_numpy(resized).permute(2, 0, 1)],
             targets=[],
@@ -57,7 +59,8 @@ class Predictor:
         ).to(self._device)
         enabled = self._precision == "bf16"
         with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=enabled):
-            return self._task.predict(self._task.model, batch)[0]
+            found = self._task.predict(self._task.model, batch)[0]
+        return found.cpu() if isinstance(found, Tensor) else found
 
 
 def load_predictor(run: str | Path, device: str | torch.device | None = None) -> Predictor:
@@ -73,4 +76,5 @@ def load_predictor(run: str | Path, device: str | torch.device | None = None) ->
     task, description = task_from_checkpoint(checkpoint_folder(run))
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Predictor(task, description["image_size"], description["precision"], torch.device(device))
+    data = DataSettings(image_size=description["image_size"], fit=description.get("fit", "crop"))
+    return Predictor(task, description["task"], data, description["precision"], torch.device(device))

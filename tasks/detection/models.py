@@ -3,7 +3,7 @@
 from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
-from backbones import Backbone, FeaturePyramid
+from backbones import Backbone, FeaturePyramid, InputError
 from tasks.config import HeadSettings
 from tasks.detection.parts import (
     CrowdAwareRoIHeads,
@@ -31,6 +31,9 @@ def faster_rcnn(backbone: Backbone, num_classes: int, head: HeadSettings) -> Gen
         A module that takes uint8 images (3, H, W) and, in training, targets with "boxes", "labels"
         (from 1; 0 is the background) and "crowd_boxes"; gives losses or detections as torchvision does.
     """
+    if backbone.fixed_size is not None:
+        height, width = backbone.fixed_size
+        raise InputError(f"this backbone takes only pictures of {height} x {width} px; a detector's have many sizes")
     pyramid = FeaturePyramid(backbone, head.channels)
     anchors = Float32Anchors(
         sizes=tuple((round(head.anchor_scale * level.stride),) for level in pyramid.features),

@@ -1,6 +1,7 @@
 """Predictions drawn over pictures."""
 
 import colorsys
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from tasks.detection.task import Detections
 
 _GOLDEN_RATIO = 0.618034
 _DARK = 128
+_TINT = 0.45  # of the classes' colours over the picture
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
@@ -48,4 +50,28 @@ def draw_detections(
         corner = (left, max(0.0, box[1] - text_size - line))
         draw.rectangle(draw.textbbox(corner, text, font=font), fill=colour)
         draw.text(corner, text, fill="black" if _luminance(colour) > _DARK else "white", font=font)
+    return drawn
+
+
+def draw_labels(image: NDArray[np.uint8], labels: NDArray[np.integer[Any]], classes: tuple[str, ...]) -> Image.Image:
+    """The picture under its classes' colours, with a legend of those that are there.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        labels: (H, W), positions in `classes`.
+    """
+    colours = np.array([class_colour(label) for label in range(len(classes))], np.float32)
+    mixed = (1 - _TINT) * image + _TINT * colours[labels]
+    drawn = Image.fromarray(mixed.round().astype(np.uint8))
+    draw = ImageDraw.Draw(drawn)
+    text_size = max(11, min(drawn.size) // 40)
+    font = ImageFont.load_default(text_size)
+    top = 0.0
+    for label in np.unique(labels).tolist():
+        colour = class_colour(label)
+        text = classes[label]
+        box = draw.textbbox((2, top), text, font=font)
+        draw.rectangle((0, top, box[2] + 2, box[3] + 2), fill=colour)
+        draw.text((2, top), text, fill="black" if _luminance(colour) > _DARK else "white", font=font)
+        top = box[3] + 2
     return drawn

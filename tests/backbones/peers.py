@@ -1,5 +1,10 @@
 """Networks of torchvision and timm to compare with, their norms as if they had been trained."""
 
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
 import timm
 import torch
 import torchvision
@@ -12,6 +17,12 @@ TIMM_V2 = ("stem.conv", "stages.0", "stages.1", "stages.2", "stages.3")
 
 # timm has the blocks of these two, but no model of their plain ResNet-50 shape.
 _BLOCKS = {"ecaresnet50": "eca", "cbamresnet50": "cbam"}
+
+
+def deep_ones_slow(names: Sequence[str]) -> list[Any]:
+    """Parameters for pytest: the deeper sisters of networks that the suite runs anyway are marked slow."""
+    deep = re.compile(r"34d?$|101|152|1202|110")
+    return [pytest.param(name, marks=pytest.mark.slow) if deep.search(name) else name for name in names]
 
 
 def torchvision_model(name: str, **options: object) -> nn.Module:

@@ -1,8 +1,10 @@
 """The public suite passes for what keeps the contract, and names what does not."""
 
+from typing import Any
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from backbones import Backbone, FeatureInfo, InputError, create_backbone, list_backbones, register_backbone, registry
 from backbones.conformance import ConformanceError, check_backbone
@@ -70,3 +72,52 @@ def test_broken_promises_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "freezing every stage leaves stray free" in message
     assert "bn1.running_mean has changed in training" in message
     assert "mean and std at 1 channels" in message
+
+
+class _Faulty(Backbone):
+    """Breaks one promise at a time."""
+
+    fault = ""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        if self.fault == "swallowed":
+            options.pop("norm", None)
+        self.body = create_backbone("resnet18", **options)
+        self.features, self.mean, self.std = self.body.features, self.body.mean, self.body.std
+        if self.fault == "stray":
+            self.counter = nn.BatchNorm2d(3, affine=False)
+
+    def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
+        return self.body.stages()[:: -1 if self.fault == "reversed" else 1]
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        levels = self.body(images)
+        if self.fault == "nan":
+            levels["c5"] = levels["c5"] * float("nan")
+        return levels
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("nan", "c5 is not finite"),
+        ("swallowed", "norm frozen changes nothing"),
+        ("reversed", r"freeze\(1\): c1 still needs what is free"),
+        ("stray", "counter is in none"),
+    ],
+)
+def test_each_fault_is_found(monkeypatch: pytest.MonkeyPatch, fault: str, message: str) -> None:
+    monkeypatch.setattr(registry, "_builders", dict(registry._builders))
+    monkeypatch.setattr(_Faulty, "fault", fault)
+    register_backbone("faulty", _Faulty)
+    with pytest.raises(ConformanceError, match=message):
+        check_backbone("faulty")
+
+
+def test_a_builder_need_not_take_what_it_cannot_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_builders", dict(registry._builders))
+    register_backbone("rigid", lambda: create_backbone("resnet18"))
+    checks = {check.name: check.detail for check in check_backbone("rigid")}
+    assert "1 refused" in checks["pictures of 1, 3 and 4 channels"]
+    assert "group refused" in checks["other norms"]

@@ -24,6 +24,14 @@ def test_pretrained_weights_give_the_same_on_the_first_step(tmp_path: Path, name
             assert relative_difference(found, expected) <= 1e-5
 
 
+def test_under_bfloat16() -> None:
+    backbone = create_backbone("resnet50", deformable_stages=(3,))
+    with torch.autocast("cpu", torch.bfloat16):
+        level = backbone(torch.randn(2, 3, 64, 64))["c5"]
+    level.float().square().mean().backward()
+    assert backbone.get_parameter("layer3.1.conv2.weight").grad is not None
+
+
 def test_offsets_learn() -> None:
     backbone = create_backbone("resnet50", deformable_stages=(4,))
     backbone(torch.randn(2, 3, 64, 64))["c5"].square().mean().backward()

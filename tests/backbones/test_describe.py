@@ -1,5 +1,7 @@
+import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from backbones import create_backbone
 from backbones.describe import describe_backbone
@@ -30,6 +32,14 @@ def test_other_channels_and_sizes() -> None:
     assert grey[0].parameters == 64 * 49 + 128
     assert grey[0].macs == 64 * 49 * 48 * 48
     assert grey[4].shape == (2048, 3, 3)
+
+
+@pytest.mark.parametrize("name", ["timm/hrnet_w18_small", "timm/twins_pcpvt_small", "resnetv2_18"])
+def test_the_stages_sum_to_the_whole(name: str) -> None:
+    backbone = create_backbone(name).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        backbone(torch.randn(1, 3, 64, 64))
+    assert sum(stage.macs for stage in describe_backbone(name, 64)) == counter.get_total_flops() // 2
 
 
 def test_a_stem_without_a_level() -> None:

@@ -1,12 +1,23 @@
 """The variants beyond torchvision's, against timm's networks, the papers' sizes and each other."""
 
+from pathlib import Path
+
 import pytest
+import timm
 import torch
 from torch import nn
 
 from backbones import Backbone, FeaturePyramid, InputError, create_backbone, list_backbones
 from backbones.describe import describe_backbone
-from tests.backbones.peers import TIMM, TIMM_V2, relative_difference, taps, timm_model, torchvision_model
+from tests.backbones.peers import (
+    TIMM,
+    TIMM_V2,
+    deep_ones_slow,
+    relative_difference,
+    taps,
+    timm_model,
+    torchvision_model,
+)
 
 SAME_KEYS = ["resnet18d", "resnet34d", "resnet50d", "resnet101d", "resnet152d", "res2net50_26w_4s"]
 SAME_KEYS += ["res2net101_26w_4s", "seresnet50", "ecaresnet50", "cbamresnet50"]
@@ -19,7 +30,7 @@ def _load(name: str, reference: nn.Module, **options: object) -> Backbone:
     return backbone.eval()
 
 
-@pytest.mark.parametrize("name", SAME_KEYS)
+@pytest.mark.parametrize("name", deep_ones_slow(SAME_KEYS))
 def test_equals_timm(name: str) -> None:
     reference = timm_model(name)
     state = {key: value for key, value in reference.state_dict().items() if not key.startswith("fc.")}
@@ -33,7 +44,7 @@ def test_equals_timm(name: str) -> None:
         assert relative_difference(level, expected) <= 1e-5
 
 
-@pytest.mark.parametrize("name", PREACTIVATED)
+@pytest.mark.parametrize("name", deep_ones_slow(PREACTIVATED))
 def test_preactivated_equals_timm(name: str) -> None:
     """Equal where nothing is normalised yet, and on norm(c5); the norms of the finer levels are new."""
     reference = timm_model(name)
@@ -57,7 +68,13 @@ def test_preactivated_equals_timm(name: str) -> None:
     assert all(level.min() >= 0 for level in levels.values())  # no raw taps: a ReLU on every level
 
 
-@pytest.mark.parametrize("output_stride", [8, 16])
+def test_bit_networks_are_no_resnetv2(tmp_path: Path) -> None:
+    torch.save(timm.create_model("resnetv2_50x1_bit").state_dict(), tmp_path / "w.pth")
+    with pytest.raises(InputError, match="BiT network"):
+        create_backbone("resnetv2_50", norm="group", weights=tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("output_stride", [8, pytest.param(16, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["resnet18", "resnet50d", "resnetv2_18", "resnetv2_50", "res2net50_26w_4s"])
 def test_dilated_equals_timm(name: str, output_stride: int) -> None:
     reference = timm_model(name, output_stride=output_stride)
@@ -141,7 +158,7 @@ def test_option_a_pads_with_zeros() -> None:
     assert out[:, :8].abs().sum() == out[:, 24:].abs().sum() == 0
 
 
-@pytest.mark.parametrize("name", [name for name in list_backbones() if name.startswith("cifar")])
+@pytest.mark.parametrize("name", deep_ones_slow([name for name in list_backbones() if name.startswith("cifar")]))
 def test_networks_for_small_pictures_feed_no_pyramid(name: str) -> None:
     with torch.device("meta"):
         backbone = create_backbone(name)

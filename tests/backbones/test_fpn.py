@@ -13,6 +13,7 @@ from torchvision.models.detection import (
 from torchvision.ops import FrozenBatchNorm2d
 
 from backbones import FeatureInfo, FeaturePyramid, InputError, create_backbone, list_backbones
+from tests.backbones.peers import deep_ones_slow
 
 FOR_DETECTION = [name for name in list_backbones() if not name.startswith("cifar")]
 FAST = ["resnet18"]
@@ -67,7 +68,7 @@ def test_levels_for_retinanet() -> None:
         assert torch.isfinite(torch.stack(list(losses.values()))).all()
 
 
-@pytest.mark.parametrize("name", FOR_DETECTION)
+@pytest.mark.parametrize("name", deep_ones_slow(FOR_DETECTION))
 def test_odd_sizes_through_every_backbone(name: str) -> None:
     pyramid = FeaturePyramid(create_backbone(name).eval(), 16)
     with torch.inference_mode():

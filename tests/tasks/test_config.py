@@ -105,9 +105,25 @@ def test_recipes_are_valid(recipe: Path) -> None:
     assert parse_settings(["--config", str(recipe)]).task == recipe.parent.name
 
 
-def test_the_defaults_equal_the_recipe_for_shapes() -> None:
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_the_defaults_equal_the_recipe_for_shapes(task: str) -> None:
     """So an installed user needs no file."""
-    assert Settings(**read_yaml(ROOT / "configs/detection/shapes.yaml")) == parse_settings([])
+    assert Settings(**read_yaml(ROOT / f"configs/{task}/shapes.yaml")) == parse_settings(["--task", task])
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--task segmentation --head faster_rcnn", "'faster_rcnn' is not for segmentation (for it: unet)"),
+        ("--head unet", "'unet' is not for detection"),
+        ("--task segmentation --head.anchor-scale 4", "head.anchor_scale: unet has no such setting"),
+        ("--head.deep-supervision", "head.deep_supervision: faster_rcnn has no such setting"),
+    ],
+)
+def test_heads_and_their_settings_go_together(argv: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(argv.split())
+    assert message in str(caught.value)
 
 
 def test_your_own_data_starts_from_the_ordinary_defaults(tmp_path: Path) -> None:

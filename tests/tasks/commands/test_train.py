@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 
@@ -91,6 +92,15 @@ def test_the_predictor_takes_paths_and_arrays(finished: Path, tmp_path: Path) ->
     assert torch.equal(from_file.boxes, from_array.boxes)
     assert predictor.classes == ("circle", "square", "triangle")
     assert from_file.scores.tolist() == sorted(from_file.scores.tolist(), reverse=True)
+
+
+def test_mean_and_std_come_back_with_the_checkpoint(tmp_path: Path) -> None:
+    """They belong to the weights that the run began with: timm's pre-activated networks take -1..1."""
+    torch.save(timm.create_model("resnetv2_18").state_dict(), tmp_path / "w.pth")
+    flags = f"--backbone resnetv2_18 --weights {tmp_path / 'w.pth'} --data.count 8 --data.workers 0 --epochs 1"
+    assert main([*flags.split(), "--output", str(tmp_path / "run")]) == 0
+    backbone = load_predictor(tmp_path / "run")._task.backbone
+    assert backbone.mean == backbone.std == (0.5, 0.5, 0.5)
 
 
 def test_predict_draws_and_skips_the_unreadable(finished: Path, tmp_path: Path) -> None:

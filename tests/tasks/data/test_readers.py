@@ -23,11 +23,11 @@ from tests.writers import save_picture, write_coco, write_voc
 Write = Callable[..., Path]
 
 
-def _open(folder: Path, **options: Any) -> DataSet:
+def _open(folder: Path, **options: Any) -> DataSet[Any]:
     return open_data(DataSettings(path=str(folder), **options))
 
 
-def _found(data: DataSet, split: str) -> dict[str, list[tuple[str, list[float]]]]:
+def _found(data: DataSet[Any], split: str) -> dict[str, list[tuple[str, list[float]]]]:
     return {
         sample.name: [
             (data.classes[label], box.tolist()) for label, box in zip(sample.labels, sample.boxes, strict=True)

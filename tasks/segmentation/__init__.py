@@ -1,0 +1,1 @@
+"""Segmentation: U-Net, its losses and its metrics."""

@@ -1,0 +1,69 @@
+"""IoU, Dice and pixel accuracy from one confusion matrix over a whole split."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tasks.data.masks import IGNORE, MaskedSample
+from tasks.task import Batch
+
+ABSENT = -1.0
+
+
+class SegmentationMetric:
+    """One confusion matrix over all pixels of all pictures; ignored pixels count nowhere.
+
+    Pictures are known by their position in `samples`, so one that comes twice counts once.
+    """
+
+    def __init__(self, samples: Sequence[MaskedSample], classes: Sequence[str]) -> None:
+        self.samples = samples
+        self.classes = tuple(classes)
+        self._seen: set[int] = set()
+        self.confusion = torch.zeros(len(self.classes), len(self.classes), dtype=torch.int64)
+
+    def update(self, batch: Batch, predictions: Sequence[Tensor]) -> None:
+        """Add labels (H, W) in the original pictures' pixels; the truth is the batch's."""
+        for index, found, target in zip(batch.indices, predictions, batch.targets, strict=True):
+            if index not in self._seen:
+                self._seen.add(index)
+                self.confusion += confusion_matrix(found.cpu(), target["mask"].cpu(), len(self.classes))
+
+    def compute(self) -> dict[str, float]:
+        """The metrics of `segmentation_metrics`, and `images`, how many pictures were judged.
+
+        Raises:
+            RuntimeError: a picture of the split was not predicted.
+        """
+        missing = len(self.samples) - len(self._seen)
+        if missing:
+            raise RuntimeError(f"{missing} of {len(self.samples)} pictures were not predicted")
+        return segmentation_metrics(self.confusion, self.classes) | {"images": len(self.samples)}
+
+
+def confusion_matrix(found: Tensor, truth: Tensor, classes: int) -> Tensor:
+    """int64 (classes, classes): pixels by true class (rows) and predicted class (columns)."""
+    valid = truth != IGNORE
+    pairs = truth[valid].long() * classes + found[valid].long()
+    return torch.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def segmentation_metrics(confusion: Tensor, classes: Sequence[str]) -> dict[str, float]:
+    """mIoU, IoU/<class>, Dice/<class> and pixel_accuracy, each 0..1.
+
+    A class that is neither there nor predicted is absent: -1, and not in the mean.
+    """
+    matrix = confusion.double()
+    hits, truth, found = matrix.diagonal(), matrix.sum(dim=1), matrix.sum(dim=0)
+    union = truth + found - hits
+    present = union > 0
+    iou = torch.where(present, hits / union.clamp(min=1), ABSENT)
+    dice = torch.where(present, 2 * hits / (truth + found).clamp(min=1), ABSENT)
+    total = matrix.sum()
+    metrics = {
+        "mIoU": iou[present].mean().item() if present.any() else ABSENT,
+        "pixel_accuracy": (hits.sum() / total).item() if total else ABSENT,
+    }
+    metrics |= {f"IoU/{name}": value.item() for name, value in zip(classes, iou, strict=True)}
+    return metrics | {f"Dice/{name}": value.item() for name, value in zip(classes, dice, strict=True)}

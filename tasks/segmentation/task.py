@@ -1,0 +1,85 @@
+"""Segmentation as the trainer sees it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from backbones import Backbone
+from tasks.config import HeadSettings
+from tasks.data.masks import MaskedSample
+from tasks.segmentation.inference import mirrored, windowed
+from tasks.segmentation.losses import SegmentationLoss, deep_supervision_weights
+from tasks.segmentation.metric import SegmentationMetric
+from tasks.segmentation.unet import UNet, downsized
+from tasks.task import Batch
+
+
+class SegmentationModel(nn.Module):
+    """Normalises pictures, once, and runs the network: uint8 (N, 3, H, W) -> the network's logits, finest first."""
+
+    def __init__(self, net: UNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        mean, std = (
+            torch.tensor(values, device=images.device)[:, None, None]
+            for values in (self.net.backbone.mean, self.net.backbone.std)
+        )
+        normalised = (images.float() / 255 - mean) / std
+        return self.net(normalised.contiguous(memory_format=torch.channels_last))
+
+
+class SegmentationTask:
+    """A label for every pixel, over named classes.
+
+    Args:
+        backbone: with its weights and its frozen stages.
+        classes: the names; a label is a position in them.
+        head: the head's settings.
+        norm: of the decoder.
+    """
+
+    best_metric = "mIoU"
+
+    def __init__(self, backbone: Backbone, classes: Sequence[str], head: HeadSettings, norm: str = "batch") -> None:
+        self.backbone = backbone
+        self.classes = tuple(classes)
+        self.head = head
+        self.model: nn.Module = SegmentationModel(UNet(backbone, len(self.classes), head, norm))
+        self._loss = SegmentationLoss(head.loss, head.class_weights, head.label_smoothing)
+
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        target = torch.stack([target["mask"] for target in batch.targets]).long()
+        levels = model(torch.stack(batch.images))
+        losses: dict[str, Tensor] = {}
+        for weight, logits in zip(deep_supervision_weights(len(levels)), levels, strict=True):
+            size = (int(logits.shape[2]), int(logits.shape[3]))
+            terms = self._loss(logits, target if size == target.shape[1:] else downsized(target, size))
+            for name, value in terms.items():
+                losses[name] = losses.get(name, torch.zeros_like(value)) + weight * value
+        return losses
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[Tensor]:
+        """Labels (H, W) int64, one a picture, in its original pixels."""
+        return [
+            self._predict(model, image[None], size)
+            for image, size in zip(batch.images, batch.original_sizes, strict=True)
+        ]
+
+    def _predict(self, model: nn.Module, image: Tensor, original: tuple[int, int]) -> Tensor:
+        def whole(images: Tensor) -> Tensor:
+            return model(images)[0]
+
+        def logits(images: Tensor) -> Tensor:
+            return windowed(whole, images, self.head.window, self.head.overlap) if self.head.window else whole(images)
+
+        found = (mirrored(logits, image) if self.head.mirror else logits(image)).float()
+        if found.shape[2:] != original:
+            found = functional.interpolate(found, original, mode="bilinear", align_corners=False)
+        return found[0].argmax(0)
+
+    def metric(self, samples: Sequence[MaskedSample]) -> SegmentationMetric:
+        return SegmentationMetric(samples, self.classes)
