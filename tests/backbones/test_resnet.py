@@ -12,25 +12,12 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from backbones import InputError, create_backbone, list_backbones
+from tests.backbones.peers import torchvision_model
 
 TAPS = {"c1": "relu", "c2": "layer1", "c3": "layer2", "c4": "layer3", "c5": "layer4"}
 NAMES = [name for name in list_backbones() if name in torchvision.models.list_models(torchvision.models)]
 PUBLISHED_MILLIONS = {"resnet18": 11.7, "resnet34": 21.8, "resnet50": 25.6, "resnet101": 44.5, "resnet152": 60.2}
 RESNET50_FILE = "weights/resnet50_keras_imagenet_stride1x1_fp16.safetensors"
-
-
-def _torchvision(name: str) -> nn.Module:
-    """torchvision's model with statistics that are not the identity."""
-    model = torchvision.models.get_model(name).eval()
-    generator = torch.Generator().manual_seed(1)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.normal_(0, 0.1, generator=generator)
-            module.running_var.uniform_(0.5, 1.5, generator=generator)
-            module.weight.data.uniform_(0.5, 1.0, generator=generator)
-    return model
 
 
 def _taps(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
@@ -44,7 +31,7 @@ def _taps(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_torchvision(name: str) -> None:
-    reference = _torchvision(name)
+    reference = torchvision_model(name)
     state = {key: value for key, value in reference.state_dict().items() if not key.startswith("fc.")}
     with torch.device("meta"):
         backbone = create_backbone(name)
@@ -193,7 +180,7 @@ def test_pretrained_stems_are_adapted_to_any_number_of_channels(tmp_path: Path, 
     [("sync", nn.SyncBatchNorm), ("group", nn.GroupNorm), ("instance", nn.InstanceNorm2d)],
 )
 def test_every_norm_takes_a_batch_norm_checkpoint(tmp_path: Path, norm: str, kind: type[nn.Module]) -> None:
-    torch.save(_torchvision("resnet18").state_dict(), tmp_path / "w.pth")
+    torch.save(torchvision_model("resnet18").state_dict(), tmp_path / "w.pth")
     backbone = create_backbone("resnet18", weights=tmp_path / "w.pth", norm=norm)
     norms = [name for name, module in backbone.named_modules() if isinstance(module, kind)]
     assert len(norms) == 20
