@@ -97,11 +97,24 @@ class _Trial:
     def make(self, **changes: Any) -> Backbone:
         return create_backbone(self.name, **{**self.options, **changes})
 
+    def settled(self, **changes: Any) -> Backbone:
+        """In eval, with running statistics of a batch: without them a deep network's numbers overflow."""
+        backbone = self.make(**changes)
+        norms: list[Any] = [module for module in backbone.modules() if has_running_statistics(module)]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = 1.0
+        with torch.no_grad():
+            backbone.train()(self.pictures(2))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        return backbone.eval()
+
     def pictures(self, batch: int = 1, size: Size | None = None, channels: int | None = None) -> Tensor:
         return torch.randn(batch, channels or self.channels, *(size or self.size))
 
     def levels(self) -> str:
-        backbone = self.make().eval()
+        backbone = self.settled()
         assert [info.stride for info in backbone.features] == sorted(info.stride for info in backbone.features)
         for size in self.sizes:
             with torch.no_grad():
@@ -211,7 +224,7 @@ class _Trial:
         seen = []
         for norm in ("frozen", "sync", "group", "instance"):
             try:
-                backbone, other = self.make(norm="batch").eval(), self.make(norm=norm).eval()
+                backbone, other = self.settled(norm="batch"), self.make(norm=norm).eval()
             except _REFUSALS as error:
                 seen.append(f"{norm} refused ({error})")
                 continue
@@ -228,7 +241,7 @@ class _Trial:
         return ", ".join(seen)
 
     def state_dict(self) -> str:
-        backbone, other = self.make().eval(), self.make().eval()
+        backbone, other = self.settled(), self.make().eval()
         other.load_state_dict(backbone.state_dict())
         pictures = self.pictures()
         with torch.no_grad():
@@ -236,7 +249,7 @@ class _Trial:
         return f"{len(backbone.state_dict())} tensors there and back"
 
     def compile(self) -> str:
-        backbone, pictures = self.make().eval(), self.pictures()
+        backbone, pictures = self.settled(), self.pictures()
         torch.compiler.reset()  # what was compiled before counts against the limit of recompilations
         compiled = torch.compile(backbone, backend="aot_eager", fullgraph=True)
         with torch.no_grad():
@@ -245,7 +258,7 @@ class _Trial:
         return "aot_eager, one graph"
 
     def export(self) -> str:
-        backbone, pictures = self.make().eval(), self.pictures()
+        backbone, pictures = self.settled(), self.pictures()
         with torch.no_grad():
             program = torch.export.export(backbone, (pictures,))
             difference = _largest_difference(program.module()(pictures), backbone(pictures))
