@@ -154,7 +154,7 @@ class _Trial:
 
     def stages(self) -> str:
         backbone = self.make()
-        owned = [parameter for stage in backbone.stages() for parameter in nn.ModuleList(stage).parameters()]
+        owned = [parameter for stage in backbone.stages() for parameter in _parameters(stage)]
         assert len(owned) == len(set(owned)), "a parameter is in two stages"
         stray = [name for name, parameter in backbone.named_parameters() if parameter not in set(owned)]
         inside = {module for stage in backbone.stages() for part in stage for module in part.modules()}
