@@ -7,7 +7,7 @@ dotted keys. Some have a short flag as well.
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import tyro
 import yaml
@@ -43,13 +43,46 @@ _ON_YOUR_DATA: dict[str, dict[str, Any]] = {
     },
 }
 
-Head = Literal["faster_rcnn", "unet"]
-HEADS: dict[str, tuple[Head, ...]] = {"detection": ("faster_rcnn",), "segmentation": ("unet",)}
+Head = Literal[
+    "faster_rcnn",
+    "unet",
+    "unetplusplus",
+    "manet",
+    "linknet",
+    "fpn",
+    "pspnet",
+    "pan",
+    "deeplabv3",
+    "deeplabv3plus",
+    "upernet",
+]
+_DETECTORS: tuple[Head, ...] = ("faster_rcnn",)
+HEADS: dict[str, tuple[Head, ...]] = {
+    "detection": _DETECTORS,
+    "segmentation": tuple(name for name in get_args(Head) if name not in _DETECTORS),
+}
+# Of the backbone: the first one is what a head takes by itself.
+OUTPUT_STRIDES: dict[str, tuple[int, ...]] = dict.fromkeys(get_args(Head), (32,)) | {
+    "pspnet": (8, 16),
+    "pan": (16, 32),
+    "deeplabv3": (8, 16),
+    "deeplabv3plus": (16, 8),
+}
+
 _BOXES = {"channels", "representation", "anchor_scale", "rois_per_image", "score_threshold", "detections_per_image"}
 _PIXELS = {"loss", "class_weights", "label_smoothing", "window", "overlap", "mirror"}
 _SETTINGS_OF: dict[str, set[str]] = {
     "faster_rcnn": _BOXES,
     "unet": _PIXELS | {"decoder_channels", "attention", "center", "deep_supervision"},
+    "unetplusplus": _PIXELS | {"decoder_channels", "attention"},
+    "manet": _PIXELS | {"decoder_channels"},
+    "linknet": _PIXELS,
+    "fpn": _PIXELS | {"channels"},
+    "pspnet": _PIXELS,
+    "pan": _PIXELS,
+    "deeplabv3": _PIXELS | {"channels"},
+    "deeplabv3plus": _PIXELS | {"channels"},
+    "upernet": _PIXELS | {"channels"},
 }
 
 
@@ -113,6 +146,9 @@ class BackboneSettings(Group):
     """batch | sync | group | instance | frozen."""
     drop_path: float = Field(0.0, ge=0, lt=1)
     """Stochastic depth: the chance of dropping the last block, rising linearly from 0."""
+    output_stride: Literal[8, 16, 32] | None = None
+    """Dilate the last stages instead of striding. None: as the head needs it (deeplabv3, pspnet 8; pan, deeplabv3plus
+    16; otherwise 32)."""
     deformable_stages: tuple[int, ...] = ()
     """Of 2, 3 and 4: stages whose bottlenecks learn where their 3x3 convolutions look."""
     grad_checkpointing: bool = False
@@ -131,9 +167,10 @@ class HeadSettings(Group):
     path_prefix = "head."
 
     name: Annotated[Head, tyro.conf.arg(aliases=["--head"])] = "faster_rcnn"
-    """faster_rcnn (detection) or unet (segmentation)."""
+    """Detection: faster_rcnn. Segmentation: unet, unetplusplus, manet, linknet, fpn, pspnet, pan, deeplabv3,
+    deeplabv3plus, upernet."""
     channels: int = Field(256, ge=1)
-    """Of every pyramid level."""
+    """Width: of every pyramid level (faster_rcnn, fpn), or of the decoder (deeplabv3, deeplabv3plus, upernet)."""
     representation: int = Field(1024, ge=1)
     """Width of the box head's two hidden layers."""
     anchor_scale: float = Field(8.0, ge=1)
@@ -228,12 +265,23 @@ class Settings(Group):
             known = name == "name" or name in _SETTINGS_OF[head.name]
             if not known and getattr(head, name) != field.default:
                 raise SettingsError(f"head.{name}: {head.name} has no such setting")
+        if self.backbone.output_stride not in (None, *(strides := OUTPUT_STRIDES[head.name])):
+            wanted = " or ".join(map(str, strides))
+            raise SettingsError(f"backbone.output_stride: {self.backbone.output_stride}: {head.name} takes {wanted}")
         return self
 
 
-def defaults(task: str, data_path: str) -> dict[str, Any]:
-    """What a run of this task on this data starts from, as far as it differs from the defaults of the fields."""
-    return (_ON_SHAPES if data_path == SHAPES else _ON_YOUR_DATA).get(task, {})
+def defaults(task: str, data_path: str, head: str | None = None) -> dict[str, Any]:
+    """What a run of this task on this data starts from, as far as it differs from the defaults of the fields.
+
+    Args:
+        head: the one that was chosen, or None for the task's own; what it has no use for is left out.
+    """
+    values = (_ON_SHAPES if data_path == SHAPES else _ON_YOUR_DATA).get(task, {})
+    if head not in _SETTINGS_OF:
+        return values
+    kept = {name: value for name, value in values.get("head", {}).items() if name in _SETTINGS_OF[head]}
+    return values | {"head": kept | {"name": head}}
 
 
 # In YAML a scalar for a group means this field of it.

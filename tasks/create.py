@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from backbones import Backbone, InputError, create_backbone
-from tasks.config import HEADS, BackboneSettings, DataSettings, HeadSettings, Settings, SettingsError
+from tasks.config import HEADS, OUTPUT_STRIDES, BackboneSettings, DataSettings, HeadSettings, Settings, SettingsError
 from tasks.data.crops import SegmentationTransform
 from tasks.data.transforms import DetectionTransform
 from tasks.detection.metric import Evaluator
@@ -63,8 +63,9 @@ def create_transform(task: str, settings: DataSettings, *, train: bool) -> Detec
     return DetectionTransform(settings.image_size, augment)
 
 
-def backbone_from(settings: BackboneSettings) -> Backbone:
-    """The backbone that the settings describe, with its weights, frozen stages and held norms."""
+def backbone_from(settings: BackboneSettings, head: str) -> Backbone:
+    """The backbone that the settings describe, for a head of this name, with its weights, frozen stages and held
+    norms."""
     defaults = BackboneSettings()
     special: dict[str, Any] = {option: getattr(settings, option) for option in _SPECIAL}
     try:
@@ -74,6 +75,7 @@ def backbone_from(settings: BackboneSettings) -> Backbone:
             norm=settings.norm,
             frozen_stages=settings.freeze,
             drop_path=settings.drop_path,
+            output_stride=settings.output_stride or OUTPUT_STRIDES[head][0],
             **{name: value for name, value in special.items() if value != getattr(defaults, name)},
         )
     except TypeError as error:
@@ -127,7 +129,7 @@ def task_from_checkpoint(folder: Path, evaluator: Evaluator = "hotcoco") -> tupl
         built = backbone_settings.model_copy(update={"weights": None, "freeze": "0"})
     except (KeyError, TypeError, SettingsError) as error:
         raise InputError(f"{folder / 'model.json'}: not a description of a model: {error}") from None
-    backbone = backbone_from(built)
+    backbone = backbone_from(built, head.name)
     # What the pictures are normalised with came with the weights that the run began with.
     backbone.mean, backbone.std = tuple(description["mean"]), tuple(description["std"])
     task = create_task(task_name, backbone, classes, head=head, norm=built.norm, evaluator=evaluator)

@@ -80,8 +80,9 @@ def parse_settings(argv: Sequence[str]) -> Settings:
     early.add_argument("--output", type=Path)
     early.add_argument("--task")
     early.add_argument("--data", "--data.path")
+    early.add_argument("--head", "--head.name")
     early.add_argument("--resume", action="store_true")
-    given = argparse.Namespace(config=None, output=None, task=None, data=None, resume=False)
+    given = argparse.Namespace(config=None, output=None, task=None, data=None, head=None, resume=False)
     with contextlib.suppress(argparse.ArgumentError):  # tyro has the better words for it
         early.parse_known_args(argv, namespace=given)
     file = read_yaml(given.config) if given.config else {}
@@ -93,7 +94,8 @@ def parse_settings(argv: Sequence[str]) -> Settings:
         if own_file.is_file():
             own = read_yaml(own_file)
     task = given.task or file.get("task", "detection")
-    base = own or {"task": task} | defaults(task, given.data or file.get("data", {}).get("path", SHAPES))
+    data = given.data or file.get("data", {}).get("path", SHAPES)
+    base = own or {"task": task} | defaults(task, data, given.head or file.get("head", {}).get("name"))
     settings = parse(
         Settings,
         argv,

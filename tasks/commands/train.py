@@ -50,7 +50,7 @@ def train(settings: Settings, console: Console) -> int:
     data = open_data(settings.data, settings.task)
     _print_data(data, console)
     torch.manual_seed(settings.seed)
-    backbone = backbone_from(settings.backbone)
+    backbone = backbone_from(settings.backbone, settings.head.name)
     _print_backbone(settings, backbone, console)
     task = create_task(
         settings.task,

@@ -12,6 +12,7 @@ from tasks.data.masks import MaskedSample
 from tasks.segmentation.inference import mirrored, windowed
 from tasks.segmentation.losses import SegmentationLoss, deep_supervision_weights
 from tasks.segmentation.metric import SegmentationMetric
+from tasks.segmentation.smp_net import SmpNet
 from tasks.segmentation.unet import UNet, downsized
 from tasks.task import Batch
 
@@ -19,7 +20,7 @@ from tasks.task import Batch
 class SegmentationModel(nn.Module):
     """Normalises pictures, once, and runs the network: uint8 (N, 3, H, W) -> the network's logits, finest first."""
 
-    def __init__(self, net: UNet) -> None:
+    def __init__(self, net: UNet | SmpNet) -> None:
         super().__init__()
         self.net = net
 
@@ -48,7 +49,8 @@ class SegmentationTask:
         self.backbone = backbone
         self.classes = tuple(classes)
         self.head = head
-        self.model: nn.Module = SegmentationModel(UNet(backbone, len(self.classes), head, norm))
+        network = UNet if head.name == "unet" else SmpNet
+        self.model: nn.Module = SegmentationModel(network(backbone, len(self.classes), head, norm))
         self._loss = SegmentationLoss(head.loss, head.class_weights, head.label_smoothing)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:

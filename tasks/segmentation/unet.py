@@ -1,15 +1,14 @@
 """U-Net on any backbone, from segmentation-models-pytorch's blocks, with every level kept."""
 
 import torch
+from segmentation_models_pytorch.base.initialization import initialize_head
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
-from backbones import Backbone, InputError
-from backbones.features import check_for_pyramids
-from backbones.layers import norm_layer
+from backbones import Backbone
 from tasks.config import HeadSettings
-
-_GROUPS = 8  # divides every width that decoders usually have
+from tasks.segmentation.checks import check_backbone_for, check_map
+from tasks.segmentation.norms import prepare_decoder
 
 
 class UNet(nn.Module):
@@ -26,20 +25,15 @@ class UNet(nn.Module):
         norm: of the decoder; the backbone was made with the same.
 
     Raises:
-        InputError: the backbone lacks a level, or is for small pictures.
+        InputError: the backbone lacks a level, is dilated, or is for small pictures.
     """
 
     def __init__(self, backbone: Backbone, num_classes: int, head: HeadSettings, norm: str = "batch") -> None:
         super().__init__()
-        check_for_pyramids(backbone)
         widths = head.decoder_channels
-        channels = {info.name: info.channels for info in backbone.features}
         self._levels = tuple(f"c{number}" for number in range(1, len(widths) + 1))
-        missing = [level for level in self._levels[1:] if level not in channels]
-        if missing:
-            raise InputError(
-                f"unet of depth {len(widths)}: the backbone hands out {', '.join(channels)}, not {missing[0]}"
-            )
+        check_backbone_for("unet", backbone, self._levels[1:])
+        channels = {info.name: info.channels for info in backbone.features}
         self.backbone = backbone
         self.norm = norm
         self.deep_supervision = head.deep_supervision
@@ -50,9 +44,11 @@ class UNet(nn.Module):
             attention_type=None if head.attention == "none" else head.attention,
             add_center_block=head.center,
         )
-        _use_norm(self.decoder, norm)
+        prepare_decoder(self.decoder, norm)
         self.segmentation_head = nn.Sequential(nn.Conv2d(widths[-1], num_classes, 3, padding=1))
         self.aux_heads = nn.ModuleList(nn.Conv2d(width, num_classes, 1) for width in widths[:-1])
+        initialize_head(self.segmentation_head)
+        initialize_head(self.aux_heads)
         # Several processes refuse parameters that the loss does not use.
         self.aux_heads.requires_grad_(head.deep_supervision)
 
@@ -64,7 +60,7 @@ class UNet(nn.Module):
             decoder, (N, num_classes, H / 2, W / 2), ...
         """
         height, width = images.shape[2:]
-        self._check_size(height, width)
+        check_map(images, 2 ** len(self._levels), self.norm, self.training)
         features = self.backbone(images)
         # A backbone without stride 2 has no channels to skip with there, but its size.
         empty = images.new_zeros(len(images), 0, -(-height // 2), -(-width // 2))
@@ -81,32 +77,6 @@ class UNet(nn.Module):
         if self.training and self.deep_supervision:
             logits += [head(output) for head, output in zip(self.aux_heads, outputs[:-1], strict=True)][::-1]
         return logits
-
-    def _check_size(self, height: int, width: int) -> None:
-        stride = 2 ** len(self._levels)
-        if self.norm == "instance" and max(height, width) <= stride:
-            raise InputError(
-                f"norm 'instance': a picture of {height} x {width} px makes a map of 1 x 1 at {self._levels[-1]}, "
-                f"where there is nothing to normalise; take pictures of more than {stride} px"
-            )
-
-
-def _use_norm(decoder: nn.Module, norm: str) -> None:
-    """Make the decoder's batch norms what the encoder's are; frozen ones would never have learnt anything here."""
-    if norm in ("batch", "frozen"):
-        return
-    for name, module in list(decoder.named_modules()):
-        if isinstance(module, nn.BatchNorm2d):
-            parent, _, child = name.rpartition(".")
-            setattr(decoder.get_submodule(parent), child, _decoder_norm(norm, module.num_features))
-
-
-def _decoder_norm(norm: str, channels: int) -> nn.Module:
-    if norm != "group":
-        return norm_layer(norm)(channels)
-    if channels % _GROUPS:
-        raise InputError(f"norm 'group' makes {_GROUPS} groups in the decoder; a width of {channels} does not divide")
-    return nn.GroupNorm(_GROUPS, channels)
 
 
 def downsized(mask: Tensor, size: tuple[int, int]) -> Tensor:

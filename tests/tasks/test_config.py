@@ -114,9 +114,11 @@ def test_the_defaults_equal_the_recipe_for_shapes(task: str) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ("--task segmentation --head faster_rcnn", "'faster_rcnn' is not for segmentation (for it: unet)"),
+        ("--task segmentation --head faster_rcnn", "'faster_rcnn' is not for segmentation (for it: unet,"),
         ("--head unet", "'unet' is not for detection"),
         ("--task segmentation --head.anchor-scale 4", "head.anchor_scale: unet has no such setting"),
+        ("--task segmentation --head pan --head.center", "head.center: pan has no such setting"),
+        ("--backbone.output-stride 16", "backbone.output_stride: 16: faster_rcnn takes 32"),
         ("--head.deep-supervision", "head.deep_supervision: faster_rcnn has no such setting"),
     ],
 )

@@ -96,7 +96,7 @@ def test_the_decoders_norms_follow_and_are_right_at_batch_1(norm: str, kind: typ
 
 
 def test_a_map_of_one_pixel_has_nothing_to_normalise() -> None:
-    with pytest.raises(InputError, match="a picture of 32 x 20 px makes a map of 1 x 1 at c5"):
+    with pytest.raises(InputError, match="a picture of 32 x 20 px makes a map of 1 x 1 at stride 32"):
         _unet(norm="instance")(torch.randn(1, 3, 32, 20))
     assert _unet(norm="instance").eval()(torch.randn(1, 3, 33, 20))[0].shape == (1, 3, 33, 20)
 

@@ -1,0 +1,50 @@
+"""The decoder's norms, made what the encoder's are."""
+
+import torch
+from segmentation_models_pytorch.base.initialization import initialize_decoder
+from torch import Tensor, nn
+
+from backbones import InputError
+from backbones.layers import norm_layer
+
+_GROUPS = 8  # divides every width that decoders usually have
+
+
+class LenientBatchNorm(nn.BatchNorm2d):
+    """Batch norm that takes one value per channel in training: there it uses its running statistics.
+
+    Decoders that pool the whole picture meet it whenever an epoch's last batch is a single picture.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            return torch.nn.functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        return super().forward(x)
+
+
+def prepare_decoder(decoder: nn.Module, norm: str) -> None:
+    """Give a decoder of segmentation-models-pytorch the encoder's kind of norm, and its own library's initial weights.
+
+    Raises:
+        InputError: group norm's groups do not divide a width.
+    """
+    for name, module in list(decoder.named_modules()):
+        if isinstance(module, nn.BatchNorm2d):
+            parent, _, child = name.rpartition(".")
+            setattr(decoder.get_submodule(parent), child, _norm(norm, module.num_features))
+    initialize_decoder(decoder)
+
+
+def _norm(norm: str, channels: int) -> nn.Module:
+    if norm in ("batch", "frozen"):  # frozen norms would never have learnt anything here
+        return LenientBatchNorm(channels)
+    if norm != "group":
+        return norm_layer(norm)(channels)
+    if channels % _GROUPS:
+        raise InputError(
+            f"norm 'group' makes {_GROUPS} groups in the decoder, which do not divide a width of {channels}; "
+            "take another norm or head"
+        )
+    return nn.GroupNorm(_GROUPS, channels)
