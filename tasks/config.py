@@ -156,7 +156,7 @@ class BackboneSettings(Group):
     stride_in_1x1: bool = False
     """The original bottleneck (caffe, detectron2): the stride on the first 1x1, not on the 3x3."""
     hold_norms: bool | None = None
-    """Keep the running statistics of trainable stages too. None: where pretrained weights are given."""
+    """Keep the running statistics of trainable stages too. None: in detection, where pretrained weights are given."""
     init: Literal["he", "residual_scaled", "zero_last"] = "he"
     """Initialisation from scratch; zero_last starts every residual branch at zero."""
 

@@ -81,7 +81,7 @@ def backbone_from(settings: BackboneSettings, head: str) -> Backbone:
     except TypeError as error:
         raise InputError(f"backbone {settings.name!r} does not take an option it was given: {error}") from error
     held = settings.hold_norms
-    backbone.hold_norms(settings.weights is not None if held is None else held)
+    backbone.hold_norms(settings.weights is not None and head in HEADS["detection"] if held is None else held)
     return backbone
 
 
