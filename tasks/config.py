@@ -70,7 +70,7 @@ OUTPUT_STRIDES: dict[str, tuple[int, ...]] = dict.fromkeys(get_args(Head), (32,)
 }
 
 _BOXES = {"channels", "representation", "anchor_scale", "rois_per_image", "score_threshold", "detections_per_image"}
-_PIXELS = {"loss", "class_weights", "label_smoothing", "window", "overlap", "mirror"}
+_PIXELS = {"loss", "class_weights", "label_smoothing", "window", "overlap", "mirror", "boundary_tolerance"}
 _SETTINGS_OF: dict[str, set[str]] = {
     "faster_rcnn": _BOXES,
     "unet": _PIXELS | {"decoder_channels", "attention", "center", "deep_supervision"},
@@ -112,7 +112,7 @@ class DataSettings(Group):
     path_prefix = "data."
 
     path: Annotated[str, tyro.conf.arg(aliases=["--data"])] = SHAPES
-    """`shapes` (pictures made on the fly) or a folder: Pascal VOC or COCO, recognised by its layout."""
+    """`shapes` (pictures made on the fly) or a folder: Pascal VOC, COCO or masks, recognised by its layout."""
     image_size: Annotated[int, tyro.conf.arg(aliases=["--image-size"])] = Field(320, ge=32)
     """Detection: the short side in pixels, the long side at most 1.5 times that. Segmentation: the crop's side."""
     batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch-size"])] = Field(4, ge=1)
@@ -125,6 +125,14 @@ class DataSettings(Group):
     """Segmentation: `crop` leaves pictures at their scale, `resize` scales their short side to image_size first."""
     balanced_crops: bool = False
     """Segmentation: centre crops on the classes in turn, so that rare ones are seen."""
+    classes: tuple[str, ...] = ()
+    """Folders of masks: the names of the values 0, 1, ... None: those of classes.txt, or the values found."""
+    ignore_index: int | None = Field(None, ge=0, le=65535)
+    """Folders of masks: a value that counts nowhere, besides 255."""
+    val_fraction: float = Field(0.2, gt=0, lt=1)
+    """The share of train that becomes val where the folder has none."""
+    split_seed: int = Field(0, ge=0)
+    """Which pictures those are."""
     voc_one_based: bool = False
     """Pascal VOC coordinates count from 1, as in the original challenge; labelImg's count from 0."""
     count: int = Field(700, ge=1)
@@ -201,6 +209,8 @@ class HeadSettings(Group):
     """How much of a window the next one covers again."""
     mirror: bool = False
     """Predict the mirror image too and take the mean."""
+    boundary_tolerance: float | None = Field(None, ge=0)
+    """Also report the boundary Dice: the share of outlines that run within so many pixels of the true ones."""
 
 
 class OptimSettings(Group):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from backbones import Backbone
+from tasks.data.samples import Indexed
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,6 @@ class Task(Protocol):
         """One prediction a picture, in pixels of the original picture."""
         ...
 
-    def metric(self, samples: Sequence[Any]) -> Metric:
+    def metric(self, samples: Indexed[Any]) -> Metric:
         """A fresh judge for these samples."""
         ...

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tasks.data.index import Objects, Samples, index_samples
+
 Box = tuple[str, float, float, float, float]  # class, x_min, y_min, x_max, y_max
 Pictures = dict[str, list[Box]]  # file stem -> boxes
 
@@ -73,6 +75,23 @@ def write_coco(
         edit(split, content)
         (folder / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
     return folder
+
+
+def make_samples(
+    *pictures: Sequence[tuple[float, float, float, float]],
+    labels: Sequence[int] = (),
+    crowd: Sequence[int] = (),
+    size: tuple[int, int] = (100, 100),
+    folder: Path = Path("nowhere"),
+) -> Samples:
+    """Samples 0.jpg, 1.jpg, ... with these boxes; objects are numbered through in `labels` and `crowd`."""
+    objects = Objects()
+    for picture, boxes in enumerate(pictures):
+        for box in boxes:
+            number = len(objects.boxes)
+            objects.add(picture, box, labels[number] if labels else 0, crowd=number in crowd)
+    names = [f"{number:04d}.jpg" for number in range(len(pictures))]
+    return index_samples(names, folder, [size] * len(names), objects, lambda number: f"object {number}")[0]
 
 
 CELLS: dict[str, Pictures] = {

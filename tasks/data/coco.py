@@ -1,145 +1,219 @@
-"""COCO JSON: annotations/instances_*.json beside folders of pictures."""
+"""COCO JSON: a file a split, beside folders of pictures, for boxes and for masks."""
 
 import json
 import math
-from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backbones.errors import InputError, nearest
-from tasks.data.pictures import check_picture, picture_size
-from tasks.data.samples import BoxList, DataSet, Sample, by_name
+import msgspec
 
-_PREFIX = "instances_"
-_Kinds = type | tuple[type, ...]
-_FIELDS: dict[str, dict[str, _Kinds]] = {
-    "images": {"id": (int, str), "file_name": str},
-    "annotations": {"id": (int, str), "image_id": (int, str), "category_id": int},
-    "categories": {"id": int, "name": str},
-}
+from backbones.errors import InputError, nearest
+from tasks.data.index import Objects, Samples, index_samples
+from tasks.data.masks import MaskedSample, MaskedSamples
+from tasks.data.objects import drawn
+from tasks.data.pictures import check_pictures, picture_size
+from tasks.data.samples import DataSet, Sample
+
+BACKGROUND = "background"
+_EXPORT = "_annotations.coco.json"  # lies in the split's folder, among its pictures
+_SPLITS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
+
+Id = int | str
+
+
+class _Image(msgspec.Struct, gc=False):
+    id: Id
+    file_name: str
+    width: float | None = None
+    height: float | None = None
+
+
+class _Annotation(msgspec.Struct, gc=False):
+    id: Id
+    image_id: Id
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    area: float | None = None
+    iscrowd: int | str | None = 0
+    segmentation: msgspec.Raw = msgspec.Raw()
+
+
+class _Category(msgspec.Struct, gc=False):
+    id: int
+    name: str
+
+
+class _File(msgspec.Struct, gc=False):
+    images: list[_Image]
+    annotations: list[_Annotation]
+    categories: list[_Category]
+
+
+_decoder = msgspec.json.Decoder(_File)
 
 
 def is_coco(folder: Path) -> bool:
-    return any((folder / "annotations").glob(f"{_PREFIX}*.json"))
+    return any(_split_file(folder, split) for split in _SPLITS)
 
 
-def read_coco(folder: Path) -> DataSet[Sample]:
-    """Read annotations/instances_{train,val,test}*.json.
+def read_coco(folder: Path, *, outlines: bool = False) -> DataSet[Sample]:
+    """Read annotations/instances_{train,val,test}*.json or annotations/{train,val,test}.json, or the
+    {train,valid,test}/_annotations.coco.json of exports.
 
     The classes are train's categories in the order of their ids, gaps closed. Pictures lie in the folder
     of the file's name (instances_train2017.json: train2017/), in that of the split, or in images/.
+
+    Args:
+        outlines: keep the objects' segmentations too.
 
     Raises:
         InputError: a file is missing or unreadable, its parts disagree, or val or test has a class that
             train lacks.
     """
-    files = {split: path for split in ("train", "val", "test") if (path := _split_file(folder, split)) is not None}
-    for split in ("train", "val"):
-        if split not in files:
-            raise InputError(f"{folder / 'annotations' / _PREFIX}{split}*.json: missing; it holds the {split} split")
-    contents = {split: _read_json(path) for split, path in files.items()}
-    classes = tuple(_categories(files["train"], contents["train"]).values())
+    files = {split: path for split in _SPLITS if (path := _split_file(folder, split)) is not None}
+    if "train" not in files:
+        raise InputError(f"{folder}: has no train split; wanted is annotations/instances_train*.json")
+    classes: tuple[str, ...] = ()
     dropped: list[str] = []
-    splits: dict[str, tuple[Sample, ...]] = {}
-    for split, content in contents.items():
-        splits[split], lines = _read_split(folder, files[split], content, classes)
+    splits: dict[str, Samples] = {}
+    for split, path in files.items():
+        content = _read(path)
+        categories = _categories(path, content)
+        classes = classes or tuple(categories.values())
+        splits[split], lines = _read_split(folder, path, content, _labels(path, categories, classes), outlines)
         dropped += lines
     return DataSet("COCO", classes, splits, tuple(dropped))
 
 
+def read_coco_masks(folder: Path) -> DataSet[MaskedSample]:
+    """The same files as masks: the background and a class for every category.
+
+    Where objects overlap the smaller one is seen; crowd regions are ignored.
+
+    Raises:
+        InputError: as `read_coco`.
+    """
+    data = read_coco(folder, outlines=True)
+    splits = {split: _masked(samples) for split, samples in data.splits.items() if isinstance(samples, Samples)}
+    return DataSet("COCO, outlines as masks", (BACKGROUND, *data.classes), splits, data.dropped)
+
+
+def _masked(samples: Samples) -> MaskedSamples:
+    labels = frozenset({0} | {label + 1 for label in samples.present()})
+    return MaskedSamples(_Drawn(samples), samples.names, labels)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    samples: Samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, position: int, /) -> MaskedSample:
+        return drawn(self.samples[position])
+
+    def __iter__(self) -> Iterator[MaskedSample]:
+        return (self[position] for position in range(len(self)))
+
+
 def _split_file(folder: Path, split: str) -> Path | None:
-    found = sorted((folder / "annotations").glob(f"{_PREFIX}{split}*.json"))
+    annotations = folder / "annotations"
+    found = [path for name in _SPLITS[split] for path in sorted(annotations.glob(f"instances_{name}*.json"))]
+    found = list(dict.fromkeys(found)) or [
+        path
+        for name in _SPLITS[split]
+        for path in (annotations / f"{name}.json", folder / name / _EXPORT)
+        if path.is_file()
+    ]
     if len(found) > 1:
-        names = " and ".join(path.name for path in found)
-        raise InputError(f"{folder / 'annotations'}: {names} both look like the {split} split; keep one")
+        names = " and ".join(str(path.relative_to(folder)) for path in found)
+        raise InputError(f"{folder}: {names} both look like the {split} split; keep one")
     return found[0] if found else None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> _File:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        content = path.read_bytes()
+        try:
+            return _decoder.decode(content)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            # Python writes NaN and Infinity, which JSON does not have: found again as null, with their place.
+            return _decoder.decode(msgspec.json.encode(json.loads(content)))
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: not a COCO file: {error}") from None
+    except (OSError, ValueError, msgspec.DecodeError) as error:
         raise InputError(f"{path}: not readable JSON: {error}") from None
-    for key, fields in _FIELDS.items():
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise InputError(f"{path}: not a COCO file: it has no list {key!r}")
-        for number, item in enumerate(content[key]):
-            for field, kind in fields.items():
-                if not isinstance(item, dict) or not isinstance(item.get(field), kind):
-                    raise InputError(f"{path}: {key}[{number}] has no {field}, or not of the right type")
-    return content
 
 
-def _categories(path: Path, content: dict[str, Any]) -> dict[int, str]:
-    categories = {item["id"]: item["name"] for item in sorted(content["categories"], key=lambda item: item["id"])}
-    if len(set(categories.values())) < len(content["categories"]):
+def _categories(path: Path, content: _File) -> dict[int, str]:
+    categories = {item.id: item.name for item in sorted(content.categories, key=lambda item: item.id)}
+    if len(set(categories.values())) < len(content.categories):
         raise InputError(f"{path}: two categories share an id or a name")
+    if not categories:
+        raise InputError(f"{path}: lists no categories")
     return categories
 
 
-def _read_split(
-    folder: Path, path: Path, content: dict[str, Any], classes: tuple[str, ...]
-) -> tuple[tuple[Sample, ...], list[str]]:
-    labels: dict[int, int] = {}
-    for category, name in _categories(path, content).items():
+def _labels(path: Path, categories: dict[int, str], classes: tuple[str, ...]) -> dict[int, int]:
+    for name in categories.values():
         if name not in classes:
             raise InputError(f"{path}: train has no class {name!r}{nearest(name, classes)}")
-        labels[category] = classes.index(name)
-    images = {item["id"]: item for item in content["images"]}
+    return {category: classes.index(name) for category, name in categories.items()}
+
+
+def _read_split(
+    folder: Path, path: Path, content: _File, labels: dict[int, int], outlines: bool
+) -> tuple[Samples, list[str]]:
+    images, annotations = content.images, content.annotations
     if not images:
         raise InputError(f"{path}: lists no pictures")
-    if len(images) < len(content["images"]):
+    place = {image.id: position for position, image in enumerate(images)}
+    if len(place) < len(images):
         raise InputError(f"{path}: two pictures share an id")
-    annotations: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for item in content["annotations"]:
-        if item["image_id"] not in images:
-            raise InputError(f"{path}: annotation {item['id']} is for picture {item['image_id']}, which is not listed")
-        annotations[item["image_id"]].append(item)
-    pictures = _picture_folder(folder, path, next(iter(images.values()))["file_name"])
-    samples: list[Sample] = []
-    dropped: list[str] = []
-    for key, image in images.items():
-        picture = pictures / image["file_name"]
-        told = (_finite(image.get("width")), _finite(image.get("height")))
-        size = (told[0], told[1]) if told[0] and told[1] else picture_size(picture)
-        check_picture(picture, *size)
-        boxes = _boxes(path, image, size, annotations[key], labels)
-        dropped += boxes.dropped
-        samples.append(boxes.sample(image["file_name"], picture))
-    return by_name(samples), dropped
+    if len({image.file_name for image in images}) < len(images):
+        raise InputError(f"{path}: two pictures share a file name")
+    pictures = _picture_folder(folder, path, images[0].file_name)
+    sizes = [_size(image, pictures) for image in images]
+    names = [image.file_name for image in images]
+    check_pictures(pictures, names, sizes)
+    for item in annotations:
+        if item.image_id not in place:
+            raise InputError(f"{path}: annotation {item.id} is for picture {item.image_id}, which is not listed")
+        if item.category_id not in labels:
+            raise InputError(f"{path}: annotation {item.id} has category {item.category_id}, which is not listed")
+    objects = Objects(
+        picture=[place[item.image_id] for item in annotations],
+        boxes=[(x, y, x + width, y + height) for x, y, width, height in (item.bbox for item in annotations)],
+        labels=[labels[item.category_id] for item in annotations],
+        areas=[math.nan if item.area is None else item.area for item in annotations],
+        crowd=[item.iscrowd in (1, "1") for item in annotations],
+        segmentations=[bytes(item.segmentation) for item in annotations] if outlines else [],
+    )
+
+    def told(number: int) -> str:
+        item = annotations[number]
+        return f"{path}: {names[place[item.image_id]]}: annotation {item.id}"
+
+    return index_samples(names, pictures, sizes, objects, told)
 
 
-def _boxes(
-    path: Path, image: dict[str, Any], size: tuple[float, float], items: list[dict[str, Any]], labels: dict[int, int]
-) -> BoxList:
-    boxes = BoxList(f"{path}: {image['file_name']}", *size)
-    for item in items:
-        what = f"annotation {item['id']}"
-        if item["category_id"] not in labels:
-            raise InputError(f"{path}: {what} has category {item['category_id']}, which is not listed")
-        bbox = item.get("bbox")
-        if not isinstance(bbox, list) or len(bbox) != 4 or not all(isinstance(v, int | float) for v in bbox):
-            raise InputError(f"{path}: {what} has no bbox of four numbers")
-        x, y, width, height = (float(value) for value in bbox)
-        boxes.add(
-            (x, y, x + width, y + height),
-            labels[item["category_id"]],
-            what=what,
-            area=_finite(item.get("area")),
-            crowd=item.get("iscrowd") in (1, "1"),
-        )
-    return boxes
-
-
-def _finite(value: object) -> float | None:
-    """A number that can be used, or None where the file leaves it out or has something else there."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+def _size(image: Any, pictures: Path) -> tuple[float, float]:
+    if image.width and image.height:
+        return image.width, image.height
+    return picture_size(pictures / image.file_name)
 
 
 def _picture_folder(folder: Path, path: Path, example: str) -> Path:
-    name = path.stem.removeprefix(_PREFIX)
-    split = next(split for split in ("train", "val", "test") if name.startswith(split))
-    names = dict.fromkeys([name, split, "valid"] if split == "val" else [name, split])
+    if path.name == _EXPORT:
+        return path.parent
+    name = path.stem.removeprefix("instances_")
+    split = next(split for split in _SPLITS if name.startswith(split))
+    names = dict.fromkeys([name, *_SPLITS[split]])
     candidates = [place / name for name in names for place in (folder, folder / "images")] + [folder / "images"]
     for candidate in candidates:
         if (candidate / example).is_file():

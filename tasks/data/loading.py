@@ -1,7 +1,7 @@
 """Samples into batches, in an order and with an augmentation that (seed, epoch, index) alone decide."""
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from backbones.errors import InputError
+from tasks.data.samples import Indexed, Split
 from tasks.data.transforms import sample_seed
 from tasks.task import Batch
 
@@ -57,7 +58,7 @@ class _Example:
 
 
 class _Pictures(Dataset[_Example | InputError]):
-    def __init__(self, samples: Sequence[Any], prepare: Prepare, seed: int) -> None:
+    def __init__(self, samples: Indexed[Any], prepare: Prepare, seed: int) -> None:
         self.samples = samples
         self.prepare = prepare
         self.seed = seed
@@ -110,7 +111,7 @@ class Loader:
 
     def __init__(
         self,
-        samples: Sequence[Any],
+        samples: Split[Any],
         prepare: Prepare,
         *,
         batch_size: int,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from backbones.errors import InputError
-from tasks.data.masks import ClassMap, MaskedSample, MaskFile, read_values
+from tasks.data.masks import ClassMap, MaskedSample, MaskedSamples, MaskFile, read_values
 from tasks.data.pictures import picture_size
 from tasks.data.samples import DataSet
 
@@ -17,6 +17,7 @@ _MASKS = ("masks", "mask", "labels", "annotations", "SegmentationClass")
 _IGNORED = ("unlabelled", "unlabeled", "void", "ignore")
 _VOC_IGNORED = 255
 _BINARY = {0, 255}
+_MOST_CLASSES = 255  # and the label of what is ignored
 
 Pair = tuple[Path, Path]
 
@@ -25,31 +26,39 @@ def is_mask_folders(folder: Path) -> bool:
     return bool(_find_splits(folder))
 
 
-def read_mask_folders(folder: Path) -> DataSet[MaskedSample]:
+def read_mask_folders(
+    folder: Path, *, classes: Sequence[str] = (), ignore_index: int | None = None
+) -> DataSet[MaskedSample]:
     """Pictures and masks of one of these layouts, paired by name; a mask may end in _mask, _label or _L:
 
         train/images + train/masks, ...     images/train + masks/train, ...     train + trainannot, ... (CamVid)
-        JPEGImages + SegmentationClass + ImageSets/Segmentation/train.txt, ... (Pascal VOC)
+        images + masks                      JPEGImages + SegmentationClass + ImageSets/Segmentation/train.txt, ... (VOC)
 
     Classes are named by classes.txt, a line each: the name, and r g b for colour-coded masks. Without it they are
     the values in the masks, where 255 is ignored unless the masks hold 0 and 255 alone. The names unlabelled and void
     are ignored.
 
+    Args:
+        classes: the names of the values 0, 1, ..., instead of those in the file.
+        ignore_index: one more value to ignore.
+
     Raises:
-        InputError: a missing split, a missing mask, another size than the picture's, a stray value.
+        InputError: no train split, a missing mask, another size than the picture's, a stray value.
     """
     splits = {split: pairs for split, pairs in _find_splits(folder).items() if pairs}
-    for split, purpose in (("train", "to train on"), ("val", "to validate on")):
-        if split not in splits:
-            raise InputError(f"{folder}: has no pictures with masks {purpose} ({split})")
+    if "train" not in splits:
+        raise InputError(f"{folder}: has no pictures with masks to train on (train)")
     for image, mask in (pair for pairs in splits.values() for pair in pairs):
         _check_sizes(image, mask)
-    classes, layout = _class_map(folder, [mask for pairs in splits.values() for _, mask in pairs])
+    masks = [mask for pairs in splits.values() for _, mask in pairs]
+    class_map, layout = _class_map(folder, masks, classes, ignore_index)
     return DataSet(
         layout=layout,
-        classes=classes.names,
+        classes=class_map.names,
         splits={
-            split: tuple(MaskedSample(image.name, image, MaskFile(mask, classes)) for image, mask in pairs)
+            split: MaskedSamples.of(
+                [MaskedSample(image.name, image, MaskFile(mask, class_map)) for image, mask in pairs]
+            )
             for split, pairs in splits.items()
         },
     )
@@ -69,6 +78,9 @@ def _find_splits(folder: Path) -> dict[str, list[Pair]]:
             for images, masks in candidates:
                 if images.is_dir() and masks.is_dir():
                     found[split] = _paired(images, masks)
+    if not found:
+        whole = [folder / mask for mask in _MASKS if (folder / "images").is_dir() and (folder / mask).is_dir()]
+        found = {"train": _paired(folder / "images", whole[0])} if whole else {}
     return found
 
 
@@ -111,32 +123,43 @@ def _check_sizes(image: Path, mask: Path) -> None:
         )
 
 
-def _class_map(folder: Path, masks: Sequence[Path]) -> tuple[ClassMap, str]:
+def _class_map(
+    folder: Path, masks: Sequence[Path], names: Sequence[str], ignore_index: int | None
+) -> tuple[ClassMap, str]:
+    ignored = {_VOC_IGNORED} | ({ignore_index} if ignore_index is not None else set())
     file = folder / "classes.txt"
+    if names:
+        return _named(list(names), {}, ignored), "mask folders (classes as given)"
     if not file.is_file():
-        return _counted(masks), "mask folders (classes counted from the masks)"
+        return _counted(masks, ignored), "mask folders (classes counted from the masks)"
     lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     coloured = [len(line) > 3 and all(part.isdigit() for part in line[-3:]) for line in lines]
     if any(coloured) and not all(coloured):
         raise InputError(f"{file}: line {coloured.index(False) + 1} has no colour; write 'name r g b' in every line")
-    names = [" ".join(line[:-3] if colour else line) for line, colour in zip(lines, coloured, strict=True)]
     colours = {
         (int(line[-3]), int(line[-2]), int(line[-1])): value
         for value, (line, colour) in enumerate(zip(lines, coloured, strict=True))
         if colour
     }
-    kept = [value for value, name in enumerate(names) if name.lower() not in _IGNORED]
-    ignored = {value for value in range(len(names)) if value not in kept} | {_VOC_IGNORED}
-    return (
-        ClassMap(tuple(names[value] for value in kept), tuple(kept), frozenset(ignored), colours),
-        f"mask folders ({file.name})",
-    )
+    found = [" ".join(line[:-3] if colour else line) for line, colour in zip(lines, coloured, strict=True)]
+    return _named(found, colours, ignored), f"mask folders ({file.name})"
 
 
-def _counted(masks: Iterable[Path]) -> ClassMap:
+def _named(names: Sequence[str], colours: dict[tuple[int, int, int], int], ignored: set[int]) -> ClassMap:
+    kept = [value for value, name in enumerate(names) if name.lower() not in _IGNORED and value not in ignored]
+    left_out = {value for value in range(len(names)) if value not in kept} | ignored
+    return ClassMap(tuple(names[value] for value in kept), tuple(kept), frozenset(left_out), colours)
+
+
+def _counted(masks: Iterable[Path], ignored: set[int]) -> ClassMap:
     values: set[int] = set()
     for mask in masks:
         values |= set(np.unique(read_values(mask, {})).tolist())
-    ignored = frozenset({_VOC_IGNORED} & values if values != _BINARY else ())
-    kept = sorted(values - ignored)
-    return ClassMap(tuple(str(value) for value in kept), tuple(kept), ignored)
+    left_out = frozenset(ignored & values if values != _BINARY else ignored - _BINARY)
+    kept = sorted(values - left_out)
+    if len(kept) > _MOST_CLASSES:
+        raise InputError(
+            f"{len(kept)} values were found in the masks, from {kept[0]} to {kept[-1]}: numbers of objects rather than "
+            "classes? Give masks of classes, or name them in classes.txt"
+        )
+    return ClassMap(tuple(str(value) for value in kept), tuple(kept), left_out)

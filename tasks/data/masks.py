@@ -1,5 +1,6 @@
 """Masks: label pictures in, labels of the class map out."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -9,8 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from backbones.errors import InputError
-from tasks.data.pictures import read_picture
-from tasks.data.samples import Rendered
+from tasks.data.samples import Indexed, Rendered, read_source
 
 IGNORE = 255  # the label of pixels that count nowhere
 
@@ -39,19 +39,70 @@ class MaskedSample:
 
     def read(self) -> NDArray[np.uint8]:
         """The picture as uint8 RGB (H, W, 3)."""
-        return read_picture(self.source) if isinstance(self.source, Path) else self.source.render()
+        return read_source(self.source)
+
+
+@dataclass(frozen=True)
+class MaskedSamples:
+    """The samples of a split.
+
+    Attributes:
+        items: in the order of their names.
+        names: of the pictures.
+        labels: those that occur, where that is known without reading every mask.
+    """
+
+    items: Indexed[MaskedSample]
+    names: Sequence[str]
+    labels: frozenset[int] | None = None
+
+    @classmethod
+    def of(cls, samples: Sequence[MaskedSample]) -> "MaskedSamples":
+        return cls(samples, tuple(sample.name for sample in samples))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, position: int, /) -> MaskedSample:
+        return self.items[position]
+
+    def __iter__(self) -> Iterator[MaskedSample]:
+        return (self[position] for position in range(len(self)))
 
     def present(self) -> set[int]:
-        """The labels in its mask."""
-        return {int(label) for label in np.unique(self.mask.labels()) if label != IGNORE}
+        """The labels that occur."""
+        if self.labels is not None:
+            return set(self.labels)
+        return {int(label) for sample in self for label in np.unique(sample.mask.labels()) if label != IGNORE}
 
-    def relabelled(self, positions: NDArray[np.int64]) -> "MaskedSample":
+    def relabelled(self, positions: NDArray[np.int64]) -> "MaskedSamples":
         """With label `positions[k]` for each k."""
-        return replace(self, mask=_Relabelled(self.mask, positions))
+        labels = None if self.labels is None else frozenset(int(positions[label]) for label in self.labels)
+        return MaskedSamples(_Relabelled(self.items, positions), self.names, labels)
+
+    def take(self, positions: Sequence[int]) -> "MaskedSamples":
+        """The samples at these positions."""
+        return MaskedSamples.of([self[position] for position in positions])
 
 
 @dataclass(frozen=True)
 class _Relabelled:
+    items: Indexed[MaskedSample]
+    positions: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, position: int, /) -> MaskedSample:
+        sample = self.items[position]
+        return replace(sample, mask=_RelabelledMask(sample.mask, self.positions))
+
+    def __iter__(self) -> Iterator[MaskedSample]:
+        return (self[position] for position in range(len(self)))
+
+
+@dataclass(frozen=True)
+class _RelabelledMask:
     mask: Masked
     positions: NDArray[np.int64]
 

@@ -5,15 +5,26 @@ from typing import Any
 
 from backbones.errors import InputError
 from tasks.config import SHAPES, DataSettings
-from tasks.data.coco import is_coco, read_coco
+from tasks.data.coco import is_coco, read_coco, read_coco_masks
 from tasks.data.mask_folders import is_mask_folders, read_mask_folders
-from tasks.data.samples import DataSet
+from tasks.data.samples import DataSet, with_val
 from tasks.data.shapes import masked_shapes_data, shapes_data
 from tasks.data.voc import is_voc, read_voc
+
+_MASK_LAYOUTS = (
+    "train/images and train/masks, images/train and masks/train, images and masks, train and trainannot (CamVid), "
+    "JPEGImages, SegmentationClass and ImageSets/Segmentation (VOC), or annotations/instances_train*.json (COCO)"
+)
+_BOX_LAYOUTS = (
+    "annotations/instances_train*.json or train/_annotations.coco.json (COCO), "
+    "or Annotations/, JPEGImages/ and ImageSets/Main/ (Pascal VOC)"
+)
 
 
 def open_data(settings: DataSettings, task: str = "detection") -> DataSet[Any]:
     """Read the data set that the settings name, with what the task learns from: boxes or masks.
+
+    Where there is no val split, a share of train becomes it.
 
     Raises:
         InputError: the folder is missing, empty or of no known layout, or its content is wrong.
@@ -26,19 +37,25 @@ def open_data(settings: DataSettings, task: str = "detection") -> DataSet[Any]:
         raise InputError(f"{folder}: there is no such data folder")
     if not any(folder.iterdir()):
         raise InputError(f"{folder}: the data folder is empty")
-    if task == "segmentation":
-        if is_mask_folders(folder):
-            return read_mask_folders(folder)
+    read = _masks if task == "segmentation" else _boxes
+    return with_val(read(folder, settings), settings.val_fraction, settings.split_seed)
+
+
+def _masks(folder: Path, settings: DataSettings) -> DataSet[Any]:
+    if is_mask_folders(folder):
+        return read_mask_folders(folder, classes=settings.classes, ignore_index=settings.ignore_index)
+    if settings.classes or settings.ignore_index is not None:
         raise InputError(
-            f"{folder}: no layout of masks that is known here; wanted are train/images and train/masks, images/train "
-            "and masks/train, train and trainannot (CamVid), or JPEGImages, SegmentationClass and "
-            "ImageSets/Segmentation (VOC)"
+            f"{folder}: data.classes and data.ignore_index are for folders of masks; here the file names them"
         )
+    if is_coco(folder):
+        return read_coco_masks(folder)
+    raise InputError(f"{folder}: no layout of masks that is known here; wanted are {_MASK_LAYOUTS}")
+
+
+def _boxes(folder: Path, settings: DataSettings) -> DataSet[Any]:
     if is_coco(folder):
         return read_coco(folder)
     if is_voc(folder):
         return read_voc(folder, one_based=settings.voc_one_based)
-    raise InputError(
-        f"{folder}: no layout that is known here; wanted are annotations/instances_train*.json (COCO) "
-        "or Annotations/, JPEGImages/ and ImageSets/Main/ (Pascal VOC)"
-    )
+    raise InputError(f"{folder}: no layout that is known here; wanted are {_BOX_LAYOUTS}")

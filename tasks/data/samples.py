@@ -1,7 +1,8 @@
 """What every reader makes: samples, gathered in a data set with one class map."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -9,18 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backbones.errors import InputError
-from tasks.data.pictures import read_picture
+from tasks.data.pictures import check_size, read_picture
 
 Image = NDArray[np.uint8]
-
-# In pixels. albumentations works with shares of the picture in float32, where thinner boxes vanish.
-_LEAST_SIDE = 0.01
+S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
 
 
 class Rendered(Protocol):
     """A picture that is made, not read."""
 
     def render(self) -> Image: ...
+
+
+def read_source(source: Path | Rendered) -> Image:
+    """The picture as uint8 RGB (H, W, 3)."""
+    return read_picture(source) if isinstance(source, Path) else source.render()
 
 
 @dataclass(frozen=True)
@@ -30,45 +35,60 @@ class Sample:
     Attributes:
         name: the picture's file name within its split.
         source: the file, or what draws the picture.
-
+        size: (width, height) in pixels.
         boxes: (n, 4) float64, x_min y_min x_max y_max in pixels of the picture, inside it, with area.
         labels: (n,) int64, positions in the data set's classes.
         areas: (n,) float64, of the object in square pixels (its mask's, where there is one).
         crowd: (n,) bool, regions to ignore: neither objects nor background.
+        segmentations: n outlines as COCO writes them, JSON text, each perhaps empty; or none at all.
     """
 
     name: str
     source: Path | Rendered
+    size: tuple[int, int]
     boxes: NDArray[np.float64]
     labels: NDArray[np.int64]
     areas: NDArray[np.float64]
     crowd: NDArray[np.bool_]
+    segmentations: tuple[bytes, ...] = ()
 
     def read(self) -> Image:
-        """The picture as uint8 RGB (H, W, 3)."""
-        return read_picture(self.source) if isinstance(self.source, Path) else self.source.render()
+        """The picture as uint8 RGB (H, W, 3).
 
-    def present(self) -> set[int]:
-        """The labels of its objects."""
-        return {int(label) for label in self.labels}
+        Raises:
+            InputError: the file is unreadable, or not of the size that its annotation tells.
+        """
+        image = read_source(self.source)
+        if isinstance(self.source, Path):
+            check_size(self.source, (image.shape[1], image.shape[0]), self.size)
+        return image
 
-    def relabelled(self, positions: NDArray[np.int64]) -> "Sample":
-        """With label `positions[k]` for each k."""
-        return replace(self, labels=positions[self.labels])
+
+class Indexed(Protocol[S_co]):
+    """What can be counted, indexed and walked through."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, position: int, /) -> S_co: ...
+    def __iter__(self) -> Iterator[S_co]: ...
 
 
-class Labelled(Protocol):
-    """What a data set holds: samples of detection, or of segmentation."""
+class Split(Indexed[S_co], Protocol[S_co]):
+    """The samples of a split, in the order of their names."""
 
     @property
-    def name(self) -> str: ...
+    def names(self) -> Sequence[str]: ...
 
-    def present(self) -> set[int]: ...
+    def present(self) -> set[int]:
+        """The labels that occur."""
+        ...
 
-    def relabelled(self, positions: NDArray[np.int64]) -> Any: ...
+    def relabelled(self, positions: NDArray[np.int64]) -> "Split[S_co]":
+        """With label `positions[k]` for each k."""
+        ...
 
-
-S = TypeVar("S", bound=Labelled)
+    def take(self, positions: Sequence[int]) -> "Split[S_co]":
+        """The samples at these positions."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -78,13 +98,13 @@ class DataSet(Generic[S]):
     Attributes:
         layout: the format, as a person calls it.
         classes: the names; a label is a position in it.
-        splits: "train", "val" and perhaps "test", each in the order of the file names.
+        splits: "train", "val" and perhaps "test".
         dropped: a line for every annotation left out.
     """
 
     layout: str
     classes: tuple[str, ...]
-    splits: Mapping[str, Sequence[S]]
+    splits: Mapping[str, Split[S]]
     dropped: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -94,81 +114,8 @@ class DataSet(Generic[S]):
 
     def classes_without_objects(self, split: str = "train") -> list[str]:
         """The classes that `split` has nothing of."""
-        seen = {label for sample in self.splits[split] for label in sample.present()}
+        seen = self.splits[split].present()
         return [name for label, name in enumerate(self.classes) if label not in seen]
-
-
-@dataclass
-class BoxList:
-    """Gathers one picture's boxes, cleans them, and tells what it dropped.
-
-    Args:
-        where: what messages call the annotation.
-        width, height: of the picture in pixels.
-    """
-
-    where: str
-    width: float
-    height: float
-    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    areas: list[float] = field(default_factory=list)
-    crowd: list[bool] = field(default_factory=list)
-    dropped: list[str] = field(default_factory=list)
-
-    def add(
-        self,
-        box: tuple[float, float, float, float],
-        label: int,
-        *,
-        what: str,
-        area: float | None = None,
-        crowd: bool = False,
-    ) -> None:
-        """Take a box (x_min, y_min, x_max, y_max), clipped to the picture; drop it where it has no area.
-
-        Raises:
-            InputError: a coordinate is not a finite number.
-        """
-        if not np.isfinite(box).all():
-            raise InputError(f"{self.where}: {what} has the coordinates {box}; correct or remove the box")
-        x_min, y_min, x_max, y_max = box
-        clipped = (
-            min(max(x_min, 0.0), self.width),
-            min(max(y_min, 0.0), self.height),
-            min(max(x_max, 0.0), self.width),
-            min(max(y_max, 0.0), self.height),
-        )
-        if x_max <= x_min or y_max <= y_min:
-            self.dropped.append(f"{self.where}: {what} has no area: {_plain(box)}")
-        elif clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
-            self.dropped.append(f"{self.where}: {what} lies outside the picture: {_plain(box)}")
-        elif min(clipped[2] - clipped[0], clipped[3] - clipped[1]) < _LEAST_SIDE:
-            self.dropped.append(f"{self.where}: {what} has next to no area in the picture: {_plain(box)}")
-        else:
-            self.boxes.append(clipped)
-            self.labels.append(label)
-            self.areas.append((clipped[2] - clipped[0]) * (clipped[3] - clipped[1]) if area is None else area)
-            self.crowd.append(crowd)
-
-    def sample(self, name: str, source: Path | Rendered) -> Sample:
-        return Sample(
-            name=name,
-            source=source,
-            boxes=np.array(self.boxes, np.float64).reshape(-1, 4),
-            labels=np.array(self.labels, np.int64),
-            areas=np.array(self.areas, np.float64),
-            crowd=np.array(self.crowd, np.bool_),
-        )
-
-
-def _plain(box: Iterable[float]) -> str:
-    return " ".join(f"{value:g}" for value in box)
-
-
-def by_name(samples: Iterable[Sample]) -> tuple[Sample, ...]:
-    """In the order of the file names."""
-    return tuple(sorted(samples, key=lambda sample: sample.name))
 
 
 def with_classes(data: DataSet[S], classes: tuple[str, ...]) -> DataSet[S]:
@@ -181,7 +128,33 @@ def with_classes(data: DataSet[S], classes: tuple[str, ...]) -> DataSet[S]:
         if name not in classes:
             raise InputError(f"the model was not trained on the class {name!r} (it knows {', '.join(classes)})")
     positions = np.array([classes.index(name) for name in data.classes], np.int64)
-    splits = {
-        split: tuple(sample.relabelled(positions) for sample in samples) for split, samples in data.splits.items()
-    }
+    splits: dict[str, Any] = {split: samples.relabelled(positions) for split, samples in data.splits.items()}
     return replace(data, classes=classes, splits=splits)
+
+
+def with_val(data: DataSet[S], fraction: float, seed: int) -> DataSet[S]:
+    """The data set itself where it has a val split, otherwise with a share of train as val.
+
+    Which pictures those are depends on their names and the seed alone: pictures that are added later move none of
+    the others.
+
+    Raises:
+        InputError: train is too small to part with any.
+    """
+    if "val" in data.splits:
+        return data
+    train = data.splits["train"]
+    count = round(fraction * len(train))
+    if not 0 < count < len(train):
+        raise InputError(f"no val split, and {fraction:g} of the {len(train)} training pictures make none; add one")
+    drawn = sorted(range(len(train)), key=lambda position: _digest(seed, train.names[position]))
+    held = sorted(drawn[:count])
+    kept = sorted(drawn[count:])
+    splits: dict[str, Any] = {**data.splits, "train": train.take(kept), "val": train.take(held)}
+    order = [split for split in ("train", "val", "test") if split in splits]
+    layout = f"{data.layout} (no val split: {fraction:g} of train, by data.split_seed {seed})"
+    return replace(data, layout=layout, splits={split: splits[split] for split in order})
+
+
+def _digest(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}/{name}".encode()).digest()

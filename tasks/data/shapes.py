@@ -1,12 +1,16 @@
 """The built-in data: circles, squares and triangles on a noisy ground, with exact masks and boxes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
-from tasks.data.masks import MaskedSample
-from tasks.data.samples import BoxList, DataSet, Sample
+from tasks.data.index import Objects, Samples, index_samples
+from tasks.data.masks import MaskedSample, MaskedSamples
+from tasks.data.samples import DataSet, Sample
 
 CLASSES = ("circle", "square", "triangle")
 _MAX_OBJECTS = 6
@@ -62,20 +66,6 @@ class ShapePicture:
     def name(self) -> str:
         return f"shapes-{self.seed}-{self.index:06d}"
 
-    def sample(self) -> Sample:
-        _, mask, labels = self.draw()
-        boxes = BoxList(self.name, self.width, self.height)
-        for number, label in enumerate(labels, start=1):
-            rows, columns = np.nonzero(mask == number)
-            box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-            boxes.add(
-                tuple(float(edge) for edge in box),  # type: ignore[arg-type]
-                label,
-                what=CLASSES[label],
-                area=float(len(rows)),
-            )
-        return boxes.sample(self.name, self)
-
 
 @dataclass(frozen=True)
 class ShapeMask:
@@ -118,15 +108,37 @@ def shapes_data(count: int, side: int, seed: int = 0) -> DataSet[Sample]:
         side: of a picture in pixels.
         seed: the two splits never share a picture, whatever it is.
     """
-    samples = [picture.sample() for picture in _pictures(count, side, seed)]
-    return DataSet("built-in shapes", CLASSES, {"train": tuple(samples[:count]), "val": tuple(samples[count:])})
+    pictures = _pictures(count, side, seed)
+    return DataSet(
+        "built-in shapes", CLASSES, {"train": shape_samples(pictures[:count]), "val": shape_samples(pictures[count:])}
+    )
+
+
+def shape_samples(pictures: Sequence[ShapePicture]) -> Samples:
+    """The pictures with their objects' boxes, labels, areas and outlines."""
+    objects = Objects()
+    for number, picture in enumerate(pictures):
+        _, mask, labels = picture.draw()
+        for shape, label in enumerate(labels, start=1):
+            rows, columns = np.nonzero(mask == shape)
+            box = (float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1))
+            objects.add(number, box, label, area=float(len(rows)))
+            objects.segmentations.append(_outline(mask == shape))
+    sizes = [(picture.width, picture.height) for picture in pictures]
+    samples, _ = index_samples([picture.name for picture in pictures], pictures, sizes, objects, lambda k: f"shape {k}")
+    return samples
+
+
+def _outline(mask: NDArray[np.bool_]) -> bytes:
+    packed = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    return msgspec.json.encode({"size": packed["size"], "counts": packed["counts"].decode()})
 
 
 def masked_shapes_data(count: int, side: int, seed: int = 0) -> DataSet[MaskedSample]:
     """The pictures of `shapes_data` with masks of four classes: the ground and the three shapes."""
     pictures = _pictures(count, side, seed)
     samples = [MaskedSample(picture.name, picture, ShapeMask(picture)) for picture in pictures]
-    splits = {"train": tuple(samples[:count]), "val": tuple(samples[count:])}
+    splits = {"train": MaskedSamples.of(samples[:count]), "val": MaskedSamples.of(samples[count:])}
     return DataSet("built-in shapes", ("background", *CLASSES), splits)
 
 

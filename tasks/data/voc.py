@@ -2,12 +2,14 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from backbones.errors import InputError, nearest
-from tasks.data.pictures import check_picture, picture_size
-from tasks.data.samples import BoxList, DataSet, Sample, by_name
+from tasks.data.index import Objects, Samples, index_samples
+from tasks.data.pictures import check_pictures, picture_size
+from tasks.data.samples import DataSet, Sample
 
 _SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 _EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
@@ -47,38 +49,38 @@ def read_voc(folder: Path, *, one_based: bool = False) -> DataSet[Sample]:
     """
     annotations = {split: _read_split(folder, split) for split in ("train", "val", "test")}
     found = {split: items for split, items in annotations.items() if items is not None}
-    for split in ("train", "val"):
-        if split not in found:
-            raise InputError(f"{folder / 'ImageSets/Main' / split}.txt: missing; it names the {split} pictures")
+    if "train" not in found:
+        raise InputError(f"{folder / 'ImageSets/Main/train.txt'}: missing; it names the train pictures")
     classes = tuple(sorted({item.name for annotation in found["train"] for item in annotation.objects}))
     if not classes:
         raise InputError(f"{folder}: no object in any of the {len(found['train'])} training annotations")
     dropped: list[str] = []
-    splits: dict[str, tuple[Sample, ...]] = {}
+    splits: dict[str, Samples] = {}
     for split, items in found.items():
-        samples = []
-        for annotation in items:
-            check_picture(annotation.picture, annotation.width, annotation.height)
-            boxes = _clean(annotation, classes, one_based)
-            dropped += boxes.dropped
-            samples.append(boxes.sample(annotation.picture.name, annotation.picture))
-        splits[split] = by_name(samples)
+        splits[split], lines = _index(items, folder / "JPEGImages", classes, one_based)
+        dropped += lines
     return DataSet("Pascal VOC", classes, splits, tuple(dropped))
 
 
-def _clean(annotation: _Annotation, classes: tuple[str, ...], one_based: bool) -> BoxList:
-    boxes = BoxList(str(annotation.path), annotation.width, annotation.height)
-    for number, item in enumerate(annotation.objects, start=1):
-        if item.name not in classes:
-            raise InputError(
-                f"{annotation.path}: the class {item.name!r} does not occur in train"
-                f"{nearest(item.name, classes)} (train has {', '.join(classes)})"
-            )
-        x_min, y_min, x_max, y_max = item.box
-        first = 1.0 if one_based else 0.0
-        box = (x_min - first, y_min - first, x_max, y_max)
-        boxes.add(box, classes.index(item.name), what=f"object {number} ({item.name})")
-    return boxes
+def _index(
+    annotations: Sequence[_Annotation], pictures: Path, classes: tuple[str, ...], one_based: bool
+) -> tuple[Samples, list[str]]:
+    names = [annotation.picture.name for annotation in annotations]
+    sizes = [(annotation.width, annotation.height) for annotation in annotations]
+    check_pictures(pictures, names, sizes)
+    objects, told = Objects(), []
+    first = 1.0 if one_based else 0.0
+    for position, annotation in enumerate(annotations):
+        for number, item in enumerate(annotation.objects, start=1):
+            if item.name not in classes:
+                raise InputError(
+                    f"{annotation.path}: the class {item.name!r} does not occur in train"
+                    f"{nearest(item.name, classes)} (train has {', '.join(classes)})"
+                )
+            x_min, y_min, x_max, y_max = item.box
+            objects.add(position, (x_min - first, y_min - first, x_max, y_max), classes.index(item.name))
+            told.append(f"{annotation.path}: object {number} ({item.name})")
+    return index_samples(names, pictures, sizes, objects, told.__getitem__)
 
 
 def _read_split(folder: Path, split: str) -> list[_Annotation] | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.data.samples import Sample
+from tasks.data.samples import Indexed, Sample
 from tasks.task import Batch
 
 Evaluator = Literal["hotcoco", "pycocotools"]
@@ -33,7 +33,7 @@ class CocoMetric:
     several processes may) counts once.
     """
 
-    def __init__(self, samples: Sequence[Sample], classes: Sequence[str], evaluator: Evaluator) -> None:
+    def __init__(self, samples: Indexed[Sample], classes: Sequence[str], evaluator: Evaluator) -> None:
         self.samples = samples
         self.classes = tuple(classes)
         self.evaluator: Evaluator = evaluator

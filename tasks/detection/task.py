@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from backbones import Backbone
 from tasks.config import HeadSettings
-from tasks.data.samples import Sample
+from tasks.data.samples import Indexed, Sample
 from tasks.detection.metric import CocoMetric, Evaluator
 from tasks.detection.models import faster_rcnn
 from tasks.task import Batch
@@ -63,7 +63,7 @@ class DetectionTask:
             for result, image, size in zip(results, batch.images, batch.original_sizes, strict=True)
         ]
 
-    def metric(self, samples: Sequence[Sample]) -> CocoMetric:
+    def metric(self, samples: Indexed[Sample]) -> CocoMetric:
         return CocoMetric(samples, self.classes, self.evaluator)
 
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tasks.data.masks import IGNORE, MaskedSample
+from tasks.data.samples import Indexed
+from tasks.segmentation.boundary import boundary_counts
 from tasks.task import Batch
 
 ABSENT = -1.0
@@ -15,23 +18,36 @@ class SegmentationMetric:
     """One confusion matrix over all pixels of all pictures; ignored pixels count nowhere.
 
     Pictures are known by their position in `samples`, so one that comes twice counts once.
+
+    Args:
+        samples: what is to be judged.
+        classes: the names.
+        boundary_tolerance: in pixels, for the boundary Dice; None leaves it out.
     """
 
-    def __init__(self, samples: Sequence[MaskedSample], classes: Sequence[str]) -> None:
+    def __init__(
+        self, samples: Indexed[MaskedSample], classes: Sequence[str], boundary_tolerance: float | None = None
+    ) -> None:
         self.samples = samples
+        self.boundary_tolerance = boundary_tolerance
         self.classes = tuple(classes)
         self._seen: set[int] = set()
         self.confusion = torch.zeros(len(self.classes), len(self.classes), dtype=torch.int64)
+        self.boundaries = np.zeros((len(self.classes), 2), np.int64)
 
     def update(self, batch: Batch, predictions: Sequence[Tensor]) -> None:
         """Add labels (H, W) in the original pictures' pixels; the truth is the batch's."""
         for index, found, target in zip(batch.indices, predictions, batch.targets, strict=True):
             if index not in self._seen:
                 self._seen.add(index)
-                self.confusion += confusion_matrix(found.cpu(), target["mask"].cpu(), len(self.classes))
+                truth, classes = target["mask"].cpu(), len(self.classes)
+                self.confusion += confusion_matrix(found.cpu(), truth, classes)
+                if self.boundary_tolerance is not None:
+                    self.boundaries += boundary_counts(found, truth, classes, self.boundary_tolerance)
 
     def compute(self) -> dict[str, float]:
-        """The metrics of `segmentation_metrics`, and `images`, how many pictures were judged.
+        """The metrics of `segmentation_metrics`, `images`, how many pictures were judged, and, with a tolerance,
+        boundary_Dice and boundary_Dice/<class>.
 
         Raises:
             RuntimeError: a picture of the split was not predicted.
@@ -39,7 +55,13 @@ class SegmentationMetric:
         missing = len(self.samples) - len(self._seen)
         if missing:
             raise RuntimeError(f"{missing} of {len(self.samples)} pictures were not predicted")
-        return segmentation_metrics(self.confusion, self.classes) | {"images": len(self.samples)}
+        metrics = segmentation_metrics(self.confusion, self.classes) | {"images": len(self.samples)}
+        if self.boundary_tolerance is None:
+            return metrics
+        near, pixels = self.boundaries.T
+        dice = np.where(pixels > 0, near / np.maximum(pixels, 1), ABSENT)
+        metrics["boundary_Dice"] = float(dice[pixels > 0].mean()) if pixels.any() else ABSENT
+        return metrics | {f"boundary_Dice/{name}": float(value) for name, value in zip(self.classes, dice, strict=True)}
 
 
 def confusion_matrix(found: Tensor, truth: Tensor, classes: int) -> Tensor:

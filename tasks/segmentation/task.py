@@ -9,6 +9,7 @@ from torch.nn import functional
 from backbones import Backbone
 from tasks.config import HeadSettings
 from tasks.data.masks import MaskedSample
+from tasks.data.samples import Indexed
 from tasks.segmentation.inference import mirrored, windowed
 from tasks.segmentation.losses import SegmentationLoss, deep_supervision_weights
 from tasks.segmentation.metric import SegmentationMetric
@@ -83,5 +84,5 @@ class SegmentationTask:
             found = functional.interpolate(found, original, mode="bilinear", align_corners=False)
         return found[0].argmax(0)
 
-    def metric(self, samples: Sequence[MaskedSample]) -> SegmentationMetric:
-        return SegmentationMetric(samples, self.classes)
+    def metric(self, samples: Indexed[MaskedSample]) -> SegmentationMetric:
+        return SegmentationMetric(samples, self.classes, self.head.boundary_tolerance)

@@ -203,7 +203,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def _digest(loader: Loader) -> str:
-    names = "\n".join(sample.name for sample in loader.samples)
+    names = "\n".join(loader.samples.names)
     return hashlib.sha256(names.encode()).hexdigest()
 
 

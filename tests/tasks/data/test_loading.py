@@ -7,10 +7,10 @@ import torch
 
 from backbones import InputError
 from tasks.data.loading import Loader
-from tasks.data.samples import BoxList
 from tasks.data.shapes import shapes_data
 from tasks.data.transforms import DetectionTransform
 from tasks.task import Batch
+from tests.writers import make_samples, save_picture
 
 
 def _loader(workers: int = 0, seed: int = 0) -> Loader:
@@ -53,9 +53,16 @@ def test_an_epoch_goes_on_at_any_batch_and_draws_nothing_global() -> None:
 
 
 def test_an_unreadable_picture_is_one_line_from_a_worker_too(tmp_path: Path) -> None:
-    (tmp_path / "bad.jpg").write_text("no picture")
-    sample = BoxList("x", 10, 10).sample("bad.jpg", tmp_path / "bad.jpg")
+    (tmp_path / "0000.jpg").write_text("no picture")
+    samples = make_samples([], folder=tmp_path)
     for workers in (0, 1):
-        with pytest.raises(InputError, match=r"bad\.jpg: not a readable picture") as caught:
-            list(Loader([sample], DetectionTransform(64), batch_size=1, workers=workers).batches())
+        with pytest.raises(InputError, match=r"0000\.jpg: not a readable picture") as caught:
+            list(Loader(samples, DetectionTransform(64), batch_size=1, workers=workers).batches())
         assert "\n" not in str(caught.value)
+
+
+def test_a_picture_of_another_size_than_its_annotation_is_found_when_it_is_read(tmp_path: Path) -> None:
+    save_picture(tmp_path / "0000.jpg", 64, 48)
+    samples = make_samples([], folder=tmp_path, size=(48, 64))
+    with pytest.raises(InputError, match=r"0000\.jpg: is 64x48 pixels .*, its annotation says 48x64"):
+        list(Loader(samples, DetectionTransform(64), batch_size=1).batches())

@@ -98,6 +98,33 @@ def test_sixteen_bit_and_binary_masks(tmp_path: Path) -> None:
     assert data.classes == ("0", "255")
 
 
+def test_one_folder_of_each_is_split(tmp_path: Path) -> None:
+    _write(tmp_path, "images+masks", {"all": {f"p{number}": _mask(0, 1) for number in range(10)}})
+    data = _open(tmp_path)
+    assert [len(data.splits[split]) for split in ("train", "val")] == [8, 2]
+    assert not set(data.splits["train"].names) & set(data.splits["val"].names)
+
+
+def test_classes_and_what_is_ignored_as_given(tmp_path: Path) -> None:
+    _write(tmp_path, "{split}+{split}annot", {"train": {"a": _mask(0, 1, 9)}, "val": {"b": _mask(1, 0)}})
+    data = open_data(DataSettings(path=str(tmp_path), ignore_index=9), "segmentation")
+    assert data.classes == ("0", "1")
+    assert np.array_equal(data.splits["train"][0].mask.labels(), _mask(0, 1, IGNORE))
+    settings = DataSettings(path=str(tmp_path), ignore_index=9, classes=("ground", "cell"))
+    data = open_data(settings, "segmentation")
+    assert data.classes == ("ground", "cell")
+    assert np.array_equal(data.splits["train"][0].mask.labels(), _mask(0, 1, IGNORE))
+    with pytest.raises(InputError, match=r"8 pixels have the value 9, which is no class"):
+        open_data(DataSettings(path=str(tmp_path), classes=("a", "b")), "segmentation").splits["train"].present()
+
+
+def test_numbers_of_objects_are_no_classes(tmp_path: Path) -> None:
+    many = np.arange(24 * 24, dtype=np.uint16).reshape(24, 24)
+    _write(tmp_path, "{split}+{split}annot", {"train": {"a": many}, "val": {"b": many}}, size=(24, 24))
+    with pytest.raises(InputError, match="575 values were found in the masks, from 0 to 575: numbers of objects"):
+        _open(tmp_path)
+
+
 def _missing(folder: Path) -> None:
     (folder / "train/masks/a.png").unlink()
 
@@ -116,8 +143,8 @@ def _stray(folder: Path) -> None:
     Image.fromarray(_mask(0, 7)).save(folder / "train/masks/a.png")
 
 
-def _no_val(folder: Path) -> None:
-    (folder / "val").rename(folder / "other")
+def _no_train(folder: Path) -> None:
+    (folder / "train").rename(folder / "other")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +154,7 @@ def _no_val(folder: Path) -> None:
         (_emptied, "train/masks: the mask folder is empty"),
         (_resized, r"a\.png: is 5x4 pixels, its picture .*a\.png 6x4"),
         (_stray, r"a\.png: 12 pixels have the value 7, which is no class \(classes have 0\.\.1, ignored are 255\)"),
-        (_no_val, r"has no pictures with masks to validate on \(val\)"),
+        (_no_train, r"has no pictures with masks to train on \(train\)"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from backbones import InputError
-from tasks.data.pictures import check_picture, read_picture
+from tasks.data import pictures
+from tasks.data.pictures import check_pictures, read_picture
 
 
 def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
@@ -41,14 +42,14 @@ def test_a_file_cut_short_is_found_with_and_without_decoding(tmp_path: Path, suf
     path = tmp_path / f"a.{suffix}"
     noise = np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
-    check_picture(path, 60, 60)
+    check_pictures(path.parent, [path.name], [(60, 60)])
     whole = path.read_bytes()
     for appendix in (b"trailing bytes of a camera", bytes(100_000)):
         path.write_bytes(whole + appendix)
-        check_picture(path, 60, 60)
+        check_pictures(path.parent, [path.name], [(60, 60)])
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=rf"a\.{suffix}: not a readable picture"):
-        check_picture(path, 60, 60)
+        check_pictures(path.parent, [path.name], [(60, 60)])
     with pytest.raises(InputError, match=rf"a\.{suffix}: not a readable picture"):
         read_picture(path)
 
@@ -66,3 +67,15 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
         read_picture(tmp_path / "a.jpg")
     with pytest.raises(InputError, match=r"b\.jpg: the picture is missing"):
         read_picture(tmp_path / "b.jpg")
+
+
+def test_of_very_many_pictures_only_the_missing_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_MOST_OPENED", 2)
+    names = ["a.jpg", "deep/b.jpg", "c.jpg"]
+    (tmp_path / "deep").mkdir()
+    for name in names:
+        (tmp_path / name).write_text("not opened")
+    check_pictures(tmp_path, names, [(1, 1)] * 3)
+    for missing in ("deep/d.jpg", "absent/e.jpg"):
+        with pytest.raises(InputError, match=rf"{missing[-5:]}: the picture is missing; restore it"):
+            check_pictures(tmp_path, [*names, missing], [(1, 1)] * 4)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from backbones import InputError
 from tasks.config import DataSettings
+from tasks.data.index import Objects, index_samples
 from tasks.data.open import open_data
-from tasks.data.samples import BoxList, DataSet, with_classes
+from tasks.data.samples import DataSet, with_classes
 from tasks.data.shapes import ShapePicture
 from tasks.data.transforms import DetectionTransform
 from tests.writers import save_picture, write_coco, write_voc
@@ -139,14 +140,15 @@ coordinate = st.one_of(st.floats(-100, 200), st.floats(63.999, 64.001), st.float
 @settings(max_examples=100, deadline=None)
 @given(boxes=st.lists(st.tuples(coordinate, coordinate, coordinate, coordinate), max_size=8))
 def test_kept_boxes_are_inside_and_have_area(boxes: list[tuple[float, float, float, float]]) -> None:
-    gathered = BoxList("here", 64, 48)
+    objects = Objects()
     for box in boxes:
-        gathered.add(box, 0, what="box")
+        objects.add(0, box, 0)
     picture = ShapePicture(0, 0, 64, 48)
-    sample = gathered.sample("x", picture)
+    samples, dropped = index_samples(["x"], [picture], [(64, 48)], objects, lambda number: f"box {number}")
+    sample = samples[0]
     transformed = DetectionTransform(32).apply(picture.render(), sample.boxes, 0)[1]
     assert len(transformed) == len(sample.boxes)
-    assert len(sample.boxes) + len(gathered.dropped) == len(boxes)
+    assert len(sample.boxes) + len(dropped) == len(boxes)
     assert (sample.boxes[:, 2:] > sample.boxes[:, :2]).all()
     assert (sample.boxes >= 0).all()
     assert (sample.boxes[:, [0, 2]] <= 64).all()
@@ -194,7 +196,7 @@ VOC_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "unreadable xml": (lambda d: _write(d / "Annotations/a.xml", "<annotation"), r"a\.xml: not a readable Pascal VOC"),
     "missing xml": (lambda d: (d / "Annotations/a.xml").unlink(), r"a\.xml: missing"),
     "missing picture": (lambda d: (d / "JPEGImages/a.jpg").unlink(), r"a\.jpg: missing"),
-    "missing split": (lambda d: (d / "ImageSets/Main/val.txt").unlink(), r"val\.txt: missing"),
+    "missing split": (lambda d: (d / "ImageSets/Main/train.txt").unlink(), r"train\.txt: missing"),
     "empty split": (lambda d: _write(d / "ImageSets/Main/val.txt", "\n"), r"val\.txt: names no picture"),
     "truncated picture": (
         lambda d: (d / "JPEGImages/a.jpg").write_bytes((d / "JPEGImages/a.jpg").read_bytes()[:-200]),
@@ -234,8 +236,8 @@ def test_voc_faults_are_named(voc: Write, fault: str) -> None:
 TRAIN, VAL = "annotations/instances_train.json", "annotations/instances_val.json"
 COCO_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "unreadable json": (lambda d: _write(d / TRAIN, "{"), r"instances_train\.json: not readable JSON"),
-    "no lists": (lambda d: _write(d / TRAIN, '{"images": []}'), r"it has no list 'annotations'"),
-    "missing val": (lambda d: (d / VAL).unlink(), r"instances_val\*\.json: missing"),
+    "no lists": (lambda d: _write(d / TRAIN, '{"images": []}'), r"missing required field `annotations`"),
+    "missing train": (lambda d: (d / TRAIN).unlink(), "has no train split; wanted is annotations/instances_train"),
     "missing picture": (lambda d: (d / "train/a.jpg").unlink(), r"a\.jpg: the picture is missing"),
     "no pictures": (
         lambda d: (d / "train").rename(d / "elsewhere"),
@@ -248,11 +250,20 @@ COCO_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "unlisted category": (lambda d: _edit_json(d / TRAIN, "annotations", 0, category_id=5), "category 5"),
     "nan": (
         lambda d: _edit_json(d / TRAIN, "annotations", 0, bbox=[float("nan"), 1, 2, 3]),
-        r"instances_train\.json: b\.jpg: annotation 1 has the coordinates \(nan",
+        r"instances_train\.json: .*Expected `float`, got `null` - at `\$\.annotations\[0\]\.bbox\[0\]`",
     ),
-    "no file name": (lambda d: _drop_json(d / TRAIN, "images", 1, "file_name"), r"images\[1\] has no file_name"),
-    "no text": (lambda d: _edit_json(d / TRAIN, "images", 0, file_name=None), r"images\[0\] has no file_name"),
-    "no bbox": (lambda d: _edit_json(d / TRAIN, "annotations", 0, bbox=[1, 2]), "no bbox of four numbers"),
+    "no file name": (
+        lambda d: _drop_json(d / TRAIN, "images", 1, "file_name"),
+        r"missing required field `file_name` - at `\$\.images\[1\]`",
+    ),
+    "no text": (
+        lambda d: _edit_json(d / TRAIN, "images", 0, file_name=None),
+        r"Expected `str`, got `null` - at `\$\.images\[0\]\.file_name`",
+    ),
+    "no bbox": (
+        lambda d: _edit_json(d / TRAIN, "annotations", 0, bbox=[1, 2]),
+        r"array` of length 4.*annotations\[0\]\.bbox",
+    ),
     "class only in val": (lambda d: _edit_json(d / VAL, "categories", 0, name="blue"), r"train has no class 'blue'"),
     "two of a name": (lambda d: _edit_json(d / TRAIN, "categories", 0, name="red"), "share an id or a name"),
     "two of an id": (lambda d: _edit_json(d / TRAIN, "images", 0, id=2), "two pictures share an id"),
@@ -292,3 +303,35 @@ def test_labels_move_into_a_models_class_map(voc: Write) -> None:
     assert np.array_equal(moved.splits["train"][1].labels, [2, 0])
     with pytest.raises(InputError, match="not trained on the class 'white'"):
         with_classes(data, ("red",))
+
+
+def test_exports_with_a_file_in_every_folder_of_pictures(coco: Write) -> None:
+    folder = coco()
+    expected = _open(folder)
+    for split, name in (("train", "train"), ("val", "valid")):
+        (folder / split).rename(folder / name)
+        (folder / f"annotations/instances_{split}.json").rename(folder / name / "_annotations.coco.json")
+    data = _open(folder)
+    assert data.layout == "COCO"
+    for split in ("train", "val"):
+        assert _found(data, split) == _found(expected, split)
+
+
+def test_a_share_of_train_is_val_where_there_is_none(voc: Write) -> None:
+    pictures = {f"p{number:02d}": [("red", 1, 1, 9, 9)] for number in range(20)}
+    folder = voc({"train": pictures})
+    data = _open(folder, val_fraction=0.25)
+    names = {split: list(samples.names) for split, samples in data.splits.items()}
+    assert len(names["val"]) == 5
+    assert sorted(names["train"] + names["val"]) == [f"{stem}.jpg" for stem in pictures]
+    assert all(list(samples.names) == sorted(samples.names) for samples in data.splits.values())
+    assert "no val split: 0.25 of train" in data.layout
+    assert [sample.boxes.tolist() for sample in data.splits["val"]] == [[[1, 1, 9, 9]]] * 5
+    assert list(_open(folder, val_fraction=0.25).splits["val"].names) == names["val"]
+    assert list(_open(folder, val_fraction=0.25, split_seed=1).splits["val"].names) != names["val"]
+    # A picture more moves at most one of the others.
+    more = voc({"train": {**pictures, "q": [("red", 1, 1, 9, 9)]}})
+    moved = set(_open(more, val_fraction=5 / 21).splits["val"].names)
+    assert len(moved & set(names["val"])) >= 4
+    with pytest.raises(InputError, match=r"0\.01 of the 21 training pictures make none"):
+        _open(more, val_fraction=0.01)

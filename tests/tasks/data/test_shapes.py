@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.data.shapes import CLASSES, ShapePicture, shapes_data
+from tasks.data.objects import object_mask
+from tasks.data.shapes import CLASSES, ShapePicture, shape_samples, shapes_data
 
 
 @settings(max_examples=30, deadline=None)
@@ -12,7 +13,7 @@ from tasks.data.shapes import CLASSES, ShapePicture, shapes_data
 def test_boxes_are_tight_around_the_masks(seed: int, index: int, width: int, height: int) -> None:
     picture = ShapePicture(seed, index, width, height)
     image, mask, labels = picture.draw()
-    sample = picture.sample()
+    sample = shape_samples([picture])[0]
     assert image.shape == (height, width, 3)
     assert image.dtype == np.uint8
     assert sample.labels.tolist() == labels
@@ -20,6 +21,7 @@ def test_boxes_are_tight_around_the_masks(seed: int, index: int, width: int, hei
     for number, (box, area) in enumerate(zip(sample.boxes, sample.areas, strict=True), start=1):
         own = mask == number
         assert area == own.sum() > 0
+        assert np.array_equal(object_mask(sample.segmentations[number - 1], sample.size, ""), own)
         x_min, y_min, x_max, y_max = box.astype(int)
         assert own[y_min:y_max, x_min:x_max].sum() == area
         for edge in (own[y_min, :], own[y_max - 1, :], own[:, x_min], own[:, x_max - 1]):

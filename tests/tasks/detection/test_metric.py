@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.data.samples import BoxList, Sample
 from tasks.detection.metric import CocoMetric, Evaluator, coco_metrics
 from tasks.detection.task import Detections
 from tasks.task import Batch
+from tests.writers import make_samples
 
 EVALUATORS: list[Evaluator] = ["hotcoco", "pycocotools"]
 both = pytest.mark.parametrize("evaluator", EVALUATORS)
@@ -40,13 +40,6 @@ def test_published_numbers(shared: Callable[[str], Path], evaluator: Evaluator) 
     assert np.mean([value for value in per_class if value >= 0]) == pytest.approx(metrics["AP"], abs=1e-9)
 
 
-def _sample(name: str, *boxes: tuple[float, float, float, float], crowd: bool = False) -> Sample:
-    gathered = BoxList(name, 100, 100)
-    for box in boxes:
-        gathered.add(box, 0, what="box", crowd=crowd)
-    return gathered.sample(name, Path(name))
-
-
 def _found(*rows: tuple[float, float, float, float, float]) -> Detections:
     table = torch.tensor(rows).reshape(-1, 5)
     return Detections(table[:, :4], torch.zeros(len(table), dtype=torch.long), table[:, 4])
@@ -62,7 +55,7 @@ def test_by_hand(evaluator: Evaluator) -> None:
 
     At IoU 0.50, 0.55, 0.60: precision 1 up to recall 0.5, then 2/3: (51 + 50 * 2/3) / 101. Above: 51 / 101.
     """
-    metric = CocoMetric([_sample("a", (0, 0, 10, 10), (50, 50, 60, 60))], ["x"], evaluator)
+    metric = CocoMetric(make_samples([(0, 0, 10, 10), (50, 50, 60, 60)]), ["x"], evaluator)
     metric.update(_batch(0), [_found((0, 0, 10, 10, 0.9), (80, 80, 90, 90, 0.8), (50, 50, 60, 56, 0.7))])
     metrics = metric.compute()
     low, high = (51 + 50 * 2 / 3) / 101, 51 / 101
@@ -77,7 +70,7 @@ def test_by_hand(evaluator: Evaluator) -> None:
 
 @both
 def test_a_picture_that_comes_twice_counts_once(evaluator: Evaluator) -> None:
-    samples = [_sample("a", (0, 0, 10, 10)), _sample("b", (20, 20, 40, 40))]
+    samples = make_samples([(0, 0, 10, 10)], [(20, 20, 40, 40)])
     found = [_found((0, 0, 10, 10, 0.9)), _found((20, 20, 40, 38, 0.8), (0, 0, 5, 5, 0.95))]
     once, twice = CocoMetric(samples, ["x"], evaluator), CocoMetric(samples, ["x"], evaluator)
     once.update(_batch(0, 1), found)
@@ -88,25 +81,25 @@ def test_a_picture_that_comes_twice_counts_once(evaluator: Evaluator) -> None:
 
 @both
 def test_detections_in_a_crowd_are_neither_right_nor_wrong(evaluator: Evaluator) -> None:
-    crowd = _sample("crowd", (50, 0, 100, 100), crowd=True)
-    metric = CocoMetric([_sample("a", (0, 0, 10, 10)), crowd], ["x"], evaluator)
+    samples = make_samples([(0, 0, 10, 10)], [(50, 0, 100, 100)], crowd=[1])
+    metric = CocoMetric(samples, ["x"], evaluator)
     metric.update(_batch(0, 1), [_found((0, 0, 10, 10, 0.5)), _found((60, 10, 70, 20, 0.9))])
     assert metric.compute()["AP"] == pytest.approx(1.0)
 
 
 @both
 def test_nothing_found_is_zero_and_nothing_to_find_is_absent(evaluator: Evaluator) -> None:
-    metric = CocoMetric([_sample("a", (0, 0, 10, 10))], ["x", "y"], evaluator)
+    metric = CocoMetric(make_samples([(0, 0, 10, 10)]), ["x", "y"], evaluator)
     metric.update(_batch(0), [_found()])
     metrics = metric.compute()
     assert (metrics["AP"], metrics["AP/x"], metrics["AP/y"]) == (0, 0, -1)
-    empty = CocoMetric([_sample("a")], ["x"], evaluator)
+    empty = CocoMetric(make_samples([]), ["x"], evaluator)
     empty.update(_batch(0), [_found((0, 0, 10, 10, 0.5))])
     assert empty.compute()["AP"] == -1
 
 
 def test_a_picture_that_was_not_predicted_is_told() -> None:
-    metric = CocoMetric([_sample("a"), _sample("b")], ["x"], "hotcoco")
+    metric = CocoMetric(make_samples([], []), ["x"], "hotcoco")
     metric.update(_batch(0), [_found()])
     with pytest.raises(RuntimeError, match="1 of 2 pictures"):
         metric.compute()
@@ -114,14 +107,14 @@ def test_a_picture_that_was_not_predicted_is_told() -> None:
 
 def test_both_evaluators_agree_on_random_detections() -> None:
     generator = np.random.default_rng(0)
-    samples, batches = [], []
-    for index in range(30):
-        gathered = BoxList(str(index), 200, 200)
-        corners = generator.uniform(0, 120, (6, 2))
-        for number, corner in enumerate(corners):
-            gathered.add((*corner, *(corner + generator.uniform(5, 80, 2))), number % 3, what="b", crowd=number == 5)
-        samples.append(gathered.sample(str(index), Path("x")))
-        boxes = torch.from_numpy(samples[-1].boxes + generator.normal(0, 4, (6, 4))).float()
+    corners = generator.uniform(0, 120, (30, 6, 2))
+    pictures = np.concatenate([corners, corners + generator.uniform(5, 80, (30, 6, 2))], axis=2)
+    samples = make_samples(
+        *pictures.tolist(), labels=[number % 3 for number in range(180)], crowd=range(5, 180, 6), size=(200, 200)
+    )
+    batches = []
+    for sample in samples:
+        boxes = torch.from_numpy(sample.boxes + generator.normal(0, 4, (6, 4))).float()
         boxes[:, 2:] = torch.maximum(boxes[:, 2:], boxes[:, :2] + 1)
         labels = torch.from_numpy(generator.integers(0, 3, 6))
         batches.append(Detections(boxes, labels, torch.from_numpy(generator.uniform(0, 1, 6)).float()))

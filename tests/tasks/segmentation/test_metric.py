@@ -1,9 +1,10 @@
-"""Segmentation metrics by hand, and against torchmetrics' definitions written out."""
+"""Segmentation metrics by hand, and against torchmetrics."""
 
 import pytest
 import torch
 
 from tasks.data.masks import IGNORE
+from tasks.segmentation.boundary import boundary_counts
 from tasks.segmentation.metric import SegmentationMetric, confusion_matrix, segmentation_metrics
 from tasks.task import Batch
 
@@ -49,3 +50,54 @@ def test_ignored_pixels_count_nowhere() -> None:
     one = confusion_matrix(torch.tensor([[0, 0]]), truth, 2)
     assert torch.equal(one, confusion_matrix(torch.tensor([[0, 1]]), truth, 2))
     assert one.sum() == 1
+
+
+@pytest.mark.filterwarnings("ignore:'audioop' is deprecated")
+def test_equals_torchmetrics() -> None:
+    from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_jaccard_index
+    from torchmetrics.functional.segmentation import dice_score
+
+    truth, found = torch.randint(0, 5, (40, 50)), torch.randint(0, 5, (40, 50))
+    ignored = torch.rand(40, 50) < 0.2
+    truth[ignored] = IGNORE
+    matrix = confusion_matrix(found, truth, 5)
+    assert torch.equal(matrix, multiclass_confusion_matrix(found, truth, 5, ignore_index=IGNORE))
+    metrics = segmentation_metrics(matrix, tuple("abcde"))
+    iou = multiclass_jaccard_index(found, truth, 5, average=None, ignore_index=IGNORE)
+    assert [metrics[f"IoU/{name}"] for name in "abcde"] == pytest.approx(iou.tolist())
+    kept = ~ignored
+    dice = dice_score(found[kept][None], truth[kept][None], 5, average=None, input_format="index")
+    assert [metrics[f"Dice/{name}"] for name in "abcde"] == pytest.approx(dice.flatten().tolist())
+
+
+def _square(top: int, left: int) -> torch.Tensor:
+    labels = torch.zeros(20, 20, dtype=torch.long)
+    labels[top : top + 6, left : left + 6] = 1
+    return labels
+
+
+def test_boundary_dice_by_hand() -> None:
+    """A square of 6 pixels has a boundary of 20. Moved by one to the right, 10 pixels of each lie on the other's
+    and the rest within one pixel; moved by three, the columns that are left alone are three away."""
+    assert boundary_counts(_square(5, 5), _square(5, 5), 2, 0)[1].tolist() == [40, 40]
+    assert boundary_counts(_square(5, 6), _square(5, 5), 2, 0)[1].tolist() == [2 * 10, 40]
+    assert boundary_counts(_square(5, 6), _square(5, 5), 2, 1)[1].tolist() == [40, 40]
+    assert boundary_counts(_square(5, 8), _square(5, 5), 2, 2)[1].tolist()[0] < 40
+    assert boundary_counts(_square(5, 8), _square(5, 5), 2, 3)[1].tolist() == [40, 40]
+    # Along the picture's edge there is no boundary: 6 above, 6 below and 4 more to the right.
+    assert boundary_counts(_square(5, 0), _square(5, 0), 2, 0)[1].tolist() == [2 * 16, 2 * 16]
+    nothing = torch.zeros(20, 20, dtype=torch.long)
+    assert boundary_counts(nothing, _square(5, 5), 2, 3)[1].tolist() == [0, 20]
+    ignored = _square(5, 5)
+    ignored[:, 8:] = IGNORE
+    assert boundary_counts(_square(5, 5), ignored, 2, 0)[1, 1] < 40
+
+
+def test_boundary_dice_over_a_set() -> None:
+    metric = SegmentationMetric([None, None], ("ground", "square", "absent"), 0)  # type: ignore[list-item]
+    for index, found in enumerate((_square(5, 5), _square(5, 6))):
+        metric.update(Batch([], [{"mask": _square(5, 5)}], [index], [""], [(0, 0)]), [found])
+    metrics = metric.compute()
+    assert metrics["boundary_Dice/square"] == pytest.approx(60 / 80)
+    assert metrics["boundary_Dice/absent"] == -1
+    assert metrics["boundary_Dice"] == pytest.approx((60 / 80 + metrics["boundary_Dice/ground"]) / 2)

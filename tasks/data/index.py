@@ -1,0 +1,218 @@
+"""A split's pictures and objects in flat arrays, which worker processes share without copying.
+
+Lists of Python objects are copied into every worker page by page, since counting references writes to them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backbones.errors import InputError
+from tasks.data.samples import Rendered, Sample
+
+# In pixels. albumentations works with shares of the picture in float32, where thinner boxes vanish.
+_LEAST_SIDE = 0.01
+_UNKNOWN = float("nan")
+
+
+class Texts(Sequence[str]):
+    """Many short texts in one: a sequence of str without a Python object for each."""
+
+    def __init__(self, items: Iterable[bytes]) -> None:
+        parts = list(items)
+        self._all = b"".join(parts)
+        self._ends = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def raw(self, position: int) -> bytes:
+        return self._all[self._ends[position] : self._ends[position + 1]]
+
+    def __getitem__(self, position: int) -> str:  # type: ignore[override]
+        if position >= len(self):
+            raise IndexError(position)
+        return self.raw(position).decode()
+
+    def take(self, positions: Iterable[int]) -> "Texts":
+        return Texts(self.raw(position) for position in positions)
+
+
+@dataclass
+class Objects:
+    """Objects as an annotation tells them, one an entry of each list, in any order.
+
+    Attributes:
+        picture: which one it is on, a position.
+        boxes: x_min, y_min, x_max, y_max in pixels.
+        labels: positions in the classes.
+        areas: in square pixels, or NaN for the box's.
+        crowd: whether it is a region to ignore.
+        segmentations: outlines as COCO writes them, JSON text; empty where there are none.
+    """
+
+    picture: list[int] = field(default_factory=list)
+    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    areas: list[float] = field(default_factory=list)
+    crowd: list[bool] = field(default_factory=list)
+    segmentations: list[bytes] = field(default_factory=list)
+
+    def add(
+        self,
+        picture: int,
+        box: tuple[float, float, float, float],
+        label: int,
+        area: float = _UNKNOWN,
+        crowd: bool = False,
+    ) -> None:
+        self.picture.append(picture)
+        self.boxes.append(box)
+        self.labels.append(label)
+        self.areas.append(area)
+        self.crowd.append(crowd)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of a split, made when they are asked for.
+
+    Attributes:
+        names: of the pictures, in alphabetical order.
+        pictures: the folder that they lie in, or what draws each.
+        sizes: (N, 2) int32, width and height in pixels.
+        first: (N + 1,) int64, where each picture's objects begin in the arrays below.
+        boxes, labels, areas, crowd: (M, ...), as in `Sample`.
+        segmentations: M texts, or None.
+    """
+
+    names: Texts
+    pictures: Path | tuple[Rendered, ...]
+    sizes: NDArray[np.int32]
+    first: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    areas: NDArray[np.float64]
+    crowd: NDArray[np.bool_]
+    segmentations: Texts | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, position: int, /) -> Sample:
+        name = self.names[position]
+        start, stop = int(self.first[position]), int(self.first[position + 1])
+        objects = slice(start, stop)
+        texts = self.segmentations
+        return Sample(
+            name=name,
+            source=self.pictures / name if isinstance(self.pictures, Path) else self.pictures[position],
+            size=(int(self.sizes[position, 0]), int(self.sizes[position, 1])),
+            boxes=self.boxes[objects],
+            labels=self.labels[objects],
+            areas=self.areas[objects],
+            crowd=self.crowd[objects],
+            segmentations=() if texts is None else tuple(texts.raw(number) for number in range(start, stop)),
+        )
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[position] for position in range(len(self)))
+
+    def present(self) -> set[int]:
+        """The labels that occur."""
+        return set(np.unique(self.labels).tolist())
+
+    def relabelled(self, positions: NDArray[np.int64]) -> "Samples":
+        """With label `positions[k]` for each k."""
+        return replace(self, labels=positions[self.labels])
+
+    def take(self, positions: Sequence[int]) -> "Samples":
+        """The samples at these positions."""
+        counts = np.diff(self.first)[list(positions)]
+        spans = [np.arange(self.first[position], self.first[position + 1]) for position in positions]
+        objects = np.concatenate([np.zeros(0, np.int64), *spans])
+        pictures = self.pictures
+        return Samples(
+            names=self.names.take(positions),
+            pictures=pictures if isinstance(pictures, Path) else tuple(pictures[position] for position in positions),
+            sizes=self.sizes[list(positions)],
+            first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            boxes=self.boxes[objects],
+            labels=self.labels[objects],
+            areas=self.areas[objects],
+            crowd=self.crowd[objects],
+            segmentations=None if self.segmentations is None else self.segmentations.take(objects.tolist()),
+        )
+
+
+def index_samples(
+    names: Sequence[str],
+    pictures: Path | Sequence[Rendered],
+    sizes: Sequence[tuple[float, float]],
+    objects: Objects,
+    told: Callable[[int], str],
+) -> tuple[Samples, list[str]]:
+    """Samples in the order of the pictures' names, their boxes clipped to the pictures; those without area are dropped.
+
+    Args:
+        names, sizes: of the pictures; sizes are (width, height).
+        pictures: the folder that they lie in, or what draws each.
+        told: what messages call object k.
+
+    Returns:
+        The samples, and a line for every box that was dropped.
+
+    Raises:
+        InputError: a coordinate is not a finite number.
+    """
+    order = np.array(sorted(range(len(names)), key=lambda position: names[position]), np.int64)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    extent = np.asarray(sizes, np.float64).reshape(-1, 2)
+    boxes = np.asarray(objects.boxes, np.float64).reshape(-1, 4)
+    on = np.asarray(objects.picture, np.int64)
+    clipped, dropped = _cleaned(boxes, extent[on], told)
+    kept = np.flatnonzero(~np.isnan(clipped[:, 0]))
+    kept = kept[np.argsort(place[on[kept]], kind="stable")]
+    boxes = clipped[kept]
+    areas = np.asarray(objects.areas, np.float64)[kept]
+    samples = Samples(
+        names=Texts(names[position].encode() for position in order),
+        pictures=pictures if isinstance(pictures, Path) else tuple(pictures[position] for position in order),
+        sizes=extent[order].astype(np.int32),
+        first=np.searchsorted(place[on[kept]], np.arange(len(names) + 1)).astype(np.int64),
+        boxes=boxes,
+        labels=np.asarray(objects.labels, np.int64)[kept],
+        areas=np.where(np.isnan(areas), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), areas),
+        crowd=np.asarray(objects.crowd, np.bool_)[kept],
+        segmentations=Texts(objects.segmentations[number] for number in kept) if objects.segmentations else None,
+    )
+    return samples, dropped
+
+
+def _cleaned(
+    boxes: NDArray[np.float64], extent: NDArray[np.float64], told: Callable[[int], str]
+) -> tuple[NDArray[np.float64], list[str]]:
+    """The boxes clipped to their pictures, NaN where they are of no use, and a line for each of those."""
+    endless = np.flatnonzero(~np.isfinite(boxes).all(axis=1))
+    if len(endless):
+        found = tuple(boxes[endless[0]].tolist())
+        raise InputError(f"{told(int(endless[0]))} has the coordinates {found}; correct or remove the box")
+    clipped = np.clip(boxes, 0, np.tile(extent, 2))
+    sides, whole = clipped[:, 2:] - clipped[:, :2], boxes[:, 2:] - boxes[:, :2]
+    reason = np.select(
+        [(whole <= 0).any(axis=1), (sides <= 0).any(axis=1), (sides < _LEAST_SIDE).any(axis=1)],
+        ["has no area", "lies outside the picture", "has next to no area in the picture"],
+        default="",
+    )
+    useless = np.flatnonzero(reason != "")
+    clipped[useless] = np.nan
+    lines = [f"{told(number)} {reason[number]}: {_plain(boxes[number])}" for number in useless.tolist()]
+    return clipped, lines
+
+
+def _plain(box: NDArray[np.float64]) -> str:
+    return " ".join(f"{value:g}" for value in box)
