@@ -1,6 +1,7 @@
 """Feature pyramid over a backbone, on torchvision's op."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ class FeaturePyramid(nn.Module):
             RetinaNet and FCOS.
         extra: how levels coarser than the backbone's are made: "pool" takes every second pixel of p5 (one
             level: p6), "conv" strided 3x3 convolutions (p6 and p7; Lin et al. 2017, "Focal loss", section 4).
+        norm_layer: makes a norm of so many channels for each convolution; None, as in the paper, has none.
 
     Attributes:
         features: name, channels and stride of every level.
@@ -41,6 +43,7 @@ class FeaturePyramid(nn.Module):
         out_channels: int = 256,
         levels: tuple[str, str] = ("p2", "p6"),
         extra: Extra = "pool",
+        norm_layer: Callable[[int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
         check_for_pyramids(backbone)
@@ -64,7 +67,10 @@ class FeaturePyramid(nn.Module):
         blocks = {"pool": LastLevelMaxPool, "conv": lambda: LastLevelP6P7(out_channels, out_channels)}[extra]
         self.body = backbone
         self.fpn = FeaturePyramidNetwork(
-            [info.channels for info in inputs.values()], out_channels, extra_blocks=blocks() if extras else None
+            [info.channels for info in inputs.values()],
+            out_channels,
+            extra_blocks=blocks() if extras else None,
+            norm_layer=norm_layer,
         )
         self.out_channels = out_channels
         self.features = tuple(FeatureInfo(f"p{n}", out_channels, 2**n) for n in range(finest, coarsest + 1))

@@ -45,6 +45,9 @@ _ON_YOUR_DATA: dict[str, dict[str, Any]] = {
 
 Head = Literal[
     "faster_rcnn",
+    "mask_rcnn",
+    "retinanet",
+    "fcos",
     "unet",
     "unetplusplus",
     "manet",
@@ -56,7 +59,8 @@ Head = Literal[
     "deeplabv3plus",
     "upernet",
 ]
-_DETECTORS: tuple[Head, ...] = ("faster_rcnn",)
+_DETECTORS: tuple[Head, ...] = ("faster_rcnn", "mask_rcnn", "retinanet", "fcos")
+MASK_HEADS = ("mask_rcnn",)  # those that find outlines too
 HEADS: dict[str, tuple[Head, ...]] = {
     "detection": _DETECTORS,
     "segmentation": tuple(name for name in get_args(Head) if name not in _DETECTORS),
@@ -69,10 +73,14 @@ OUTPUT_STRIDES: dict[str, tuple[int, ...]] = dict.fromkeys(get_args(Head), (32,)
     "deeplabv3plus": (16, 8),
 }
 
-_BOXES = {"channels", "representation", "anchor_scale", "rois_per_image", "score_threshold", "detections_per_image"}
+_BOXES = {"channels", "score_threshold", "detections_per_image"}
+_REGIONS = _BOXES | {"representation", "anchor_scale", "rois_per_image", "v2"}
 _PIXELS = {"loss", "class_weights", "label_smoothing", "window", "overlap", "mirror", "boundary_tolerance"}
 _SETTINGS_OF: dict[str, set[str]] = {
-    "faster_rcnn": _BOXES,
+    "faster_rcnn": _REGIONS,
+    "mask_rcnn": _REGIONS,
+    "retinanet": _BOXES | {"anchor_scale"},
+    "fcos": _BOXES,
     "unet": _PIXELS | {"decoder_channels", "attention", "center", "deep_supervision"},
     "unetplusplus": _PIXELS | {"decoder_channels", "attention"},
     "manet": _PIXELS | {"decoder_channels"},
@@ -175,14 +183,17 @@ class HeadSettings(Group):
     path_prefix = "head."
 
     name: Annotated[Head, tyro.conf.arg(aliases=["--head"])] = "faster_rcnn"
-    """Detection: faster_rcnn. Segmentation: unet, unetplusplus, manet, linknet, fpn, pspnet, pan, deeplabv3,
-    deeplabv3plus, upernet."""
+    """Detection: faster_rcnn, mask_rcnn, retinanet, fcos. Segmentation: unet, unetplusplus, manet, linknet, fpn,
+    pspnet, pan, deeplabv3, deeplabv3plus, upernet."""
     channels: int = Field(256, ge=1)
-    """Width: of every pyramid level (faster_rcnn, fpn), or of the decoder (deeplabv3, deeplabv3plus, upernet)."""
+    """Width: of every pyramid level (the detectors, fpn), or of the decoder (deeplabv3, deeplabv3plus, upernet)."""
     representation: int = Field(1024, ge=1)
     """Width of the box head's two hidden layers."""
-    anchor_scale: float = Field(8.0, ge=1)
-    """Side of the square anchor in strides of its level: 8 makes 32 px on p2 to 512 px on p6."""
+    v2: bool = False
+    """torchvision's stronger recipe: norms in the pyramid, two convolutions in the RPN, four in the box head."""
+    anchor_scale: float | None = Field(None, ge=1)
+    """Side of the square anchor in strides of its level. None: 8 (32 px on p2 to 512 px on p6); retinanet 4 (32 px on
+    p3)."""
     rois_per_image: int = Field(512, ge=1)
     """Proposals a picture that the box head trains on."""
     score_threshold: float = Field(0.05, ge=0, lt=1)

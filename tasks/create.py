@@ -36,7 +36,7 @@ def create_task(
         backbone: as `create_backbone` makes it, with its weights and frozen stages.
         classes: the names; in detection without a background.
         head: its settings; the task's defaults where None.
-        norm: of a segmenter's decoder.
+        norm: of a segmenter's decoder, or of a v2 detector's head.
         evaluator: of detections, hotcoco | pycocotools.
 
     Returns:
@@ -52,7 +52,7 @@ def create_task(
         raise InputError(f"head {head.name!r} is not for {task} (for it: {', '.join(HEADS[task])})")
     if task == "segmentation":
         return SegmentationTask(backbone, classes, head, norm)
-    return DetectionTask(backbone, classes, head, evaluator)
+    return DetectionTask(backbone, classes, head, norm, evaluator)
 
 
 def create_transform(task: str, settings: DataSettings, *, train: bool) -> DetectionTransform | SegmentationTransform:

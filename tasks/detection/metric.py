@@ -3,18 +3,25 @@
 import contextlib
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
 from tasks.data.samples import Indexed, Sample
 from tasks.task import Batch
 
 Evaluator = Literal["hotcoco", "pycocotools"]
+Kind = Literal["bbox", "segm"]
 
 # The order of pycocotools' stats.
 NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+MASKS = "segm_"  # before the names of the same metrics for masks
+THRESHOLD = "score_threshold"
+_ALL_AREAS, _MOST_DETECTIONS, _AT_50 = 0, -1, 0
 
 
 class _Found(Protocol):
@@ -24,6 +31,18 @@ class _Found(Protocol):
     def labels(self) -> Any: ...
     @property
     def scores(self) -> Any: ...
+    @property
+    def masks(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A picture's detections, masks packed."""
+
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    masks: list[dict[str, Any]]
 
 
 class CocoMetric:
@@ -31,19 +50,35 @@ class CocoMetric:
 
     Pictures are known by their position in `samples`, so one that comes twice (as the last batch of
     several processes may) counts once.
+
+    Args:
+        samples: what is to be judged.
+        classes: the names.
+        evaluator: who computes.
+        masks: judge masks as well as boxes.
     """
 
-    def __init__(self, samples: Indexed[Sample], classes: Sequence[str], evaluator: Evaluator) -> None:
+    def __init__(
+        self, samples: Indexed[Sample], classes: Sequence[str], evaluator: Evaluator, *, masks: bool = False
+    ) -> None:
         self.samples = samples
         self.classes = tuple(classes)
         self.evaluator: Evaluator = evaluator
-        self._found: dict[int, _Found] = {}
+        self.masks = masks
+        self._found: dict[int, _Row] = {}
 
     def update(self, batch: Batch, predictions: Sequence[_Found]) -> None:
-        self._found.update(zip(batch.indices, predictions, strict=True))
+        for index, found in zip(batch.indices, predictions, strict=True):
+            self._found[index] = _Row(
+                np.asarray(found.boxes, np.float64).reshape(-1, 4),
+                np.asarray(found.labels, np.int64),
+                np.asarray(found.scores, np.float64),
+                pack_masks(np.asarray(found.masks)) if self.masks else [],
+            )
 
     def compute(self) -> dict[str, float]:
-        """The metrics of `coco_metrics`, and `images`, how many pictures were judged.
+        """The metrics of `coco_metrics`, for masks with "segm_" before each, and `images`, how many pictures were
+        judged.
 
         Raises:
             RuntimeError: a picture of the split was not predicted.
@@ -51,77 +86,110 @@ class CocoMetric:
         missing = len(self.samples) - len(self._found)
         if missing:
             raise RuntimeError(f"{missing} of {len(self.samples)} pictures were not predicted")
-        metrics = coco_metrics(self._truth(), self._detections(), self.classes, self.evaluator)
+        truth, found = self.truth(), self.results()
+        metrics = coco_metrics(truth, found, self.classes, self.evaluator)
+        if self.masks:
+            of_masks = coco_metrics(truth, found, self.classes, self.evaluator, "segm")
+            metrics |= {f"{MASKS}{name}": value for name, value in of_masks.items() if not name.startswith(THRESHOLD)}
         return metrics | {"images": len(self.samples)}
 
-    def _truth(self) -> dict[str, Any]:
+    def truth(self) -> dict[str, Any]:
+        """The split as the content of a COCO file; pictures and classes are numbered from 1."""
+        images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         for image, sample in enumerate(self.samples, start=1):
-            for box, label, area, crowd in zip(sample.boxes, sample.labels, sample.areas, sample.crowd, strict=True):
-                annotations.append(
-                    {
-                        "id": len(annotations) + 1,  # pycocotools takes an id of 0 for "unmatched"
-                        "image_id": image,
-                        "category_id": int(label) + 1,
-                        "bbox": [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()],
-                        "area": float(area),
-                        "iscrowd": int(crowd),
-                    }
-                )
-        return {
-            "images": [{"id": image} for image in range(1, len(self.samples) + 1)],
-            "annotations": annotations,
-            "categories": [{"id": label, "name": name} for label, name in enumerate(self.classes, start=1)],
-        }
+            images.append({"id": image, "width": sample.size[0], "height": sample.size[1]})
+            for number, (box, label) in enumerate(zip(sample.boxes, sample.labels, strict=True)):
+                annotation = {
+                    "id": len(annotations) + 1,  # pycocotools takes an id of 0 for "unmatched"
+                    "image_id": image,
+                    "category_id": int(label) + 1,
+                    "bbox": [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()],
+                    "area": float(sample.areas[number]),
+                    "iscrowd": int(sample.crowd[number]),
+                }
+                if self.masks:
+                    annotation["segmentation"] = msgspec.json.decode(sample.segmentations[number])
+                annotations.append(annotation)
+        categories = [{"id": label, "name": name} for label, name in enumerate(self.classes, start=1)]
+        return {"images": images, "annotations": annotations, "categories": categories}
 
-    def _detections(self) -> NDArray[np.float64]:
-        rows = []
+    def results(self) -> list[dict[str, Any]]:
+        """The detections as COCO's result files hold them, in the numbers of `truth`."""
+        results: list[dict[str, Any]] = []
         for index, found in sorted(self._found.items()):
-            boxes = np.asarray(found.boxes, np.float64).reshape(-1, 4)
-            image = np.full(len(boxes), index + 1)
-            sizes = boxes[:, 2:] - boxes[:, :2]
-            scores, categories = np.asarray(found.scores, np.float64), np.asarray(found.labels) + 1
-            rows.append(np.column_stack([image, boxes[:, :2], sizes, scores, categories]))
-        return np.concatenate(rows) if rows else np.zeros((0, 7))
+            corners = np.column_stack([found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]])
+            for number, (box, label) in enumerate(zip(corners.tolist(), found.labels.tolist(), strict=True)):
+                result = {
+                    "image_id": index + 1,
+                    "category_id": label + 1,
+                    "bbox": box,
+                    "score": float(found.scores[number]),
+                }
+                if self.masks:
+                    result["segmentation"] = found.masks[number]
+                results.append(result)
+        return results
+
+
+def pack_masks(masks: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """(n, H, W) -> COCO's compressed run lengths, as JSON takes them."""
+    packed = [coco_mask.encode(np.asfortranarray(mask, np.uint8)) for mask in masks]
+    return [{"size": list(one["size"]), "counts": one["counts"].decode()} for one in packed]
 
 
 def coco_metrics(
     truth: dict[str, Any],
-    detections: NDArray[np.float64],
+    found: list[dict[str, Any]],
     classes: Sequence[str],
     evaluator: Evaluator = "hotcoco",
+    kind: Kind = "bbox",
 ) -> dict[str, float]:
     """The metrics of detections against a COCO ground truth.
 
     Args:
         truth: the content of a COCO file; its categories are in the order of `classes`.
-        detections: (n, 7), columns image id, x, y, width, height, score, category id.
+        found: the content of a COCO result file.
+        kind: whether boxes or masks are compared.
 
     Returns:
         AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl and AP/<class>, each 0..1, or -1 where there
-        is nothing to find.
+        is nothing to find; and score_threshold/<class>, the score that gives the best F1 at IoU 0.5, left out where
+        nothing was found.
     """
-    if not len(detections):
-        # Neither evaluator takes an empty list; a box without area hits nothing.
-        detections = np.array([[truth["images"][0]["id"], 0, 0, 0, 0, 0, truth["categories"][0]["id"]]], np.float64)
-    stats, precision = _evaluate(truth, detections, evaluator)
-    metrics = {name: float(value) for name, value in zip(NAMES, stats, strict=True)}
+    judge = evaluated(truth, found, evaluator, kind)
+    precision, scores = (np.asarray(judge.eval[name]) for name in ("precision", "scores"))
+    metrics = {name: float(value) for name, value in zip(NAMES, judge.stats, strict=True)}
     for position, name in enumerate(classes):
-        values = precision[:, :, position, 0, -1]
+        values = precision[:, :, position, _ALL_AREAS, _MOST_DETECTIONS]
         metrics[f"AP/{name}"] = float(values[values > -1].mean()) if (values > -1).any() else -1.0
+        at_50 = precision[_AT_50, :, position, _ALL_AREAS, _MOST_DETECTIONS]
+        if (at_50 > 0).any():
+            best = int(_f1(at_50).argmax())
+            metrics[f"{THRESHOLD}/{name}"] = float(scores[_AT_50, best, position, _ALL_AREAS, _MOST_DETECTIONS])
     return metrics
 
 
-def _evaluate(
-    truth: dict[str, Any], detections: NDArray[np.float64], evaluator: Evaluator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The twelve stats, and the precision array (IoU, recall, class, area, detections a picture)."""
+def _f1(precision: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the precisions at COCO's recalls 0, 0.01, ..., 1."""
+    recall = np.linspace(0, 1, len(precision))
+    return 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+
+
+def evaluated(truth: dict[str, Any], found: list[dict[str, Any]], evaluator: Evaluator, kind: Kind) -> Any:
+    """The COCOeval of either library, evaluated, accumulated and summarised."""
+    if not found:
+        # Neither evaluator takes an empty list; what has no area hits nothing.
+        image = truth["images"][0]
+        nothing = {"size": [image.get("height", 1), image.get("width", 1)], "counts": ""}
+        result = {"image_id": image["id"], "category_id": truth["categories"][0]["id"], "score": 0.0}
+        found = [result | ({"bbox": [0.0, 0.0, 0.0, 0.0]} if kind == "bbox" else {"segmentation": nothing})]
     with contextlib.redirect_stdout(io.StringIO()):  # both print tables of their own
         if evaluator == "hotcoco":
             import hotcoco
 
             fast = hotcoco.COCO(truth)
-            judge: Any = hotcoco.COCOeval(fast, fast.load_res(detections), "bbox")
+            judge: Any = hotcoco.COCOeval(fast, fast.load_res(_of_kind(found, kind)), kind)
         else:
             from pycocotools.coco import COCO
             from pycocotools.cocoeval import COCOeval
@@ -129,8 +197,14 @@ def _evaluate(
             reference = COCO()
             reference.dataset = truth
             reference.createIndex()
-            judge = COCOeval(reference, reference.loadRes(detections), "bbox")
+            judge = COCOeval(reference, reference.loadRes(_of_kind(found, kind)), kind)
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
-    return np.asarray(judge.stats), np.asarray(judge.eval["precision"])
+    return judge
+
+
+def _of_kind(found: list[dict[str, Any]], kind: Kind) -> list[dict[str, Any]]:
+    """Copies, since pycocotools adds ids and areas; with a box beside a mask it would take the box's area."""
+    left_out = "bbox" if kind == "segm" else "segmentation"
+    return [{key: value for key, value in item.items() if key != left_out} for item in found]

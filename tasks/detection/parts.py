@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import box_iou
@@ -71,6 +72,13 @@ class Float32Predictor(FastRCNNPredictor):
         return logits.float(), deltas.float()
 
 
+class Float32MaskPredictor(MaskRCNNPredictor):
+    """Masks are scored in float32 whatever the layers computed in."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).float()
+
+
 class CrowdAwareRPN(RegionProposalNetwork):
     """Anchors in a crowd region are ignored: they are neither objects nor background."""
 
@@ -107,7 +115,8 @@ class CrowdAwareRoIHeads(RoIHeads):
             if not any(len(boxes) + len(target["boxes"]) for boxes, target in zip(proposals, targets, strict=True)):
                 # Nothing to learn from, and torchvision divides by the number of examples.
                 zero = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() * 0
-                return [], {"loss_classifier": zero, "loss_box_reg": zero}
+                losses = {"loss_classifier": zero, "loss_box_reg": zero}
+                return [], losses | ({"loss_mask": zero} if self.has_mask() else {})
         return super().forward(features, proposals, image_shapes, targets)
 
     def _outside_crowds(self, boxes: Tensor, target: dict[str, Tensor]) -> Tensor:

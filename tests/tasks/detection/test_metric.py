@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.detection.metric import CocoMetric, Evaluator, coco_metrics
+from tasks.data.objects import object_mask
+from tasks.data.shapes import CLASSES, ShapePicture, shape_samples
+from tasks.detection.metric import CocoMetric, Evaluator, Kind, coco_metrics
 from tasks.detection.task import Detections
 from tasks.task import Batch
 from tests.writers import make_samples
@@ -25,16 +27,16 @@ def _truth(path: Path) -> dict[str, Any]:
 
 
 @both
-def test_published_numbers(shared: Callable[[str], Path], evaluator: Evaluator) -> None:
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_published_numbers(shared: Callable[[str], Path], evaluator: Evaluator, kind: Kind) -> None:
     folder = shared("coco_eval")
     truth = _truth(folder / "instances_val2014_100.json")
-    found = json.loads((folder / "instances_val2014_fakebbox100_results.json").read_text())
-    rows = np.array([[item["image_id"], *item["bbox"], item["score"], item["category_id"]] for item in found])
+    found = json.loads((folder / f"instances_val2014_fake{kind}100_results.json").read_text())
     names = [item["name"] for item in truth["categories"]]
-    metrics = coco_metrics(truth, rows, names, evaluator)
+    metrics = coco_metrics(truth, found, names, evaluator, kind)
     expected = json.loads((folder / "expected.json").read_text())
     assert len(expected["keys"]) == 12
-    for key, value in zip(expected["keys"], expected["bbox"], strict=True):
+    for key, value in zip(expected["keys"], expected[kind], strict=True):
         assert metrics[key] == pytest.approx(value, abs=1e-9), key
     per_class = [metrics[f"AP/{name}"] for name in names]
     assert np.mean([value for value in per_class if value >= 0]) == pytest.approx(metrics["AP"], abs=1e-9)
@@ -125,3 +127,40 @@ def test_both_evaluators_agree_on_random_detections() -> None:
         results.append(metric.compute())
     assert results[0] == pytest.approx(results[1], abs=1e-9)
     assert 0 < results[0]["AP"] < 1
+
+
+@both
+def test_the_threshold_of_the_best_f1_by_hand(evaluator: Evaluator) -> None:
+    """Best first: hit, hit, miss, hit, miss. Precision and recall of 4 objects at each: F1 0.4, 2/3, 4/7, 0.75, 2/3."""
+    places = [(0, 0, 10, 10), (20, 0, 30, 10), (40, 0, 50, 10), (60, 0, 70, 10)]
+    metric = CocoMetric(make_samples(places), ["x", "y"], evaluator)
+    rows = [(*places[0], 0.9), (*places[1], 0.8), (0, 50, 10, 60, 0.7), (*places[2], 0.6), (0, 80, 10, 90, 0.5)]
+    metric.update(_batch(0), [_found(*rows)])
+    metrics = metric.compute()
+    assert metrics["score_threshold/x"] == pytest.approx(0.6)
+    assert "score_threshold/y" not in metrics
+
+
+@both
+def test_masks_are_judged_by_themselves(evaluator: Evaluator) -> None:
+    """Both boxes are right; one mask is the whole object, the other half of it."""
+    samples = shape_samples([ShapePicture(0, 0, 64, 64), ShapePicture(0, 1, 64, 64)])
+    metric = CocoMetric(samples, CLASSES, evaluator, masks=True)
+    for index, sample in enumerate(samples):
+        masks = np.stack([object_mask(text, sample.size, "") for text in sample.segmentations])
+        if index:
+            for mask, box in zip(masks, sample.boxes.astype(int), strict=True):
+                mask[: (box[1] + box[3]) // 2] = False
+        found = Detections(
+            torch.from_numpy(sample.boxes),
+            torch.from_numpy(sample.labels),
+            torch.full((len(masks),), 0.9 - 0.1 * index),
+            torch.from_numpy(masks),
+        )
+        metric.update(_batch(index), [found])
+    metrics = metric.compute()
+    assert metrics["AP"] == pytest.approx(1)
+    assert 0.3 < metrics["segm_AP"] < 0.95
+    assert metrics["segm_AP"] == pytest.approx(
+        np.mean([value for name, value in metrics.items() if name.startswith("segm_AP/") and value >= 0])
+    )
