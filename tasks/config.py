@@ -127,8 +127,9 @@ class DataSettings(Group):
     """Pictures a step."""
     workers: int = Field(1, ge=0)
     """Processes that read pictures; any number gives the same run."""
-    augment: Literal["none", "light", "flips"] = "light"
-    """`light` mirrors every second picture; `flips` turns every second one upside down as well."""
+    augment: str = "light"
+    """none, light (mirrors), flips (upside down as well), strong (colours, blur, scale), for detection also jitter
+    (large-scale) and mosaic; or a YAML file of albumentations transforms."""
     fit: Literal["crop", "resize"] = "crop"
     """Segmentation: `crop` leaves pictures at their scale, `resize` scales their short side to image_size first."""
     balanced_crops: bool = False

@@ -7,6 +7,7 @@ from typing import Any
 from backbones import Backbone, InputError, create_backbone
 from tasks.config import HEADS, OUTPUT_STRIDES, BackboneSettings, DataSettings, HeadSettings, Settings, SettingsError
 from tasks.data.crops import SegmentationTransform
+from tasks.data.samples import Indexed
 from tasks.data.transforms import DetectionTransform
 from tasks.detection.metric import Evaluator
 from tasks.detection.task import DetectionTask
@@ -55,12 +56,19 @@ def create_task(
     return DetectionTask(backbone, classes, head, norm, evaluator)
 
 
-def create_transform(task: str, settings: DataSettings, *, train: bool) -> DetectionTransform | SegmentationTransform:
-    """What makes a task's samples into tensors: augmented to train on, or as they are."""
+def create_transform(
+    task: str, settings: DataSettings, *, train: bool, masks: bool = False, others: Indexed[Any] | None = None
+) -> DetectionTransform | SegmentationTransform:
+    """What makes a task's samples into tensors: augmented to train on, or as they are.
+
+    Args:
+        masks: of detection's objects too.
+        others: what a mosaic takes its other pictures from.
+    """
     augment = settings.augment if train else "none"
     if task == "segmentation":
         return SegmentationTransform(settings.image_size, train, settings.fit, augment, settings.balanced_crops)
-    return DetectionTransform(settings.image_size, augment)
+    return DetectionTransform(settings.image_size, augment, masks=masks, others=others)
 
 
 def backbone_from(settings: BackboneSettings, head: str) -> Backbone:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.writers import CELLS, Pictures, write_coco, write_voc
+from tests.writers import CELLS, Pictures, write_coco, write_voc, write_yolo
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -43,3 +43,10 @@ def coco(tmp_path: Path) -> Callable[..., Path]:
         return write_coco(tmp_path / "coco", splits, categories, **options)
 
     return write
+
+
+@pytest.fixture
+def yolo(tmp_path: Path) -> Callable[..., Path]:
+    return lambda splits=CELLS, names=("white", "red"), **options: write_yolo(
+        tmp_path / "yolo", splits, names, **options
+    )

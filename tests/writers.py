@@ -77,6 +77,25 @@ def write_coco(
     return folder
 
 
+def write_yolo(
+    folder: Path, splits: dict[str, Pictures], names: Sequence[str], *, width: int = 64, height: int = 48
+) -> Path:
+    """A YOLO folder."""
+    places = {split: f"images/{split}" for split in splits}
+    for split, pictures in splits.items():
+        (folder / "labels" / split).mkdir(parents=True, exist_ok=True)
+        for seed, (stem, boxes) in enumerate(pictures.items()):
+            save_picture(folder / "images" / split / f"{stem}.jpg", width, height, seed)
+            lines = [
+                f"{names.index(name)} {(x0 + x1) / 2 / width:.9f} {(y0 + y1) / 2 / height:.9f} "
+                f"{(x1 - x0) / width:.9f} {(y1 - y0) / height:.9f}\n"
+                for name, x0, y0, x1, y1 in boxes
+            ]
+            (folder / "labels" / split / f"{stem}.txt").write_text("".join(lines))
+    (folder / "data.yaml").write_text(json.dumps({"names": list(names), **places}))
+    return folder
+
+
 def make_samples(
     *pictures: Sequence[tuple[float, float, float, float]],
     labels: Sequence[int] = (),

@@ -9,7 +9,7 @@ from pydantic import Field
 from rich.console import Console
 
 from tasks.commands.cli import guard, parse
-from tasks.config import DataSettings, Group, Settings, read_yaml
+from tasks.config import MASK_HEADS, DataSettings, Group, Settings, read_yaml
 
 
 class EvaluateArguments(Group):
@@ -58,7 +58,8 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     settings = settings.model_copy(
         update={"image_size": description["image_size"], "fit": description.get("fit", "crop")}
     )
-    data = with_classes(open_data(settings, description["task"]), task.classes)
+    outlines = description["head"]["name"] in MASK_HEADS
+    data = with_classes(open_data(settings, description["task"], outlines=outlines), task.classes)
     console.print(str(data), markup=False)
     if arguments.split not in data.splits:
         raise InputError(f"{settings.path}: has no {arguments.split} split (it has {', '.join(data.splits)})")

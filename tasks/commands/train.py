@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from tasks.commands.cli import guard, parse_settings
-from tasks.config import Settings
+from tasks.config import MASK_HEADS, Settings
 
 if TYPE_CHECKING:
     from backbones import Backbone
@@ -47,7 +47,7 @@ def train(settings: Settings, console: Console) -> int:
         console.print(f"{run.folder}: this run is complete; its figures are in {run.summary}")
         return 0
 
-    data = open_data(settings.data, settings.task)
+    data = open_data(settings.data, settings.task, outlines=settings.head.name in MASK_HEADS)
     _print_data(data, console)
     torch.manual_seed(settings.seed)
     backbone = backbone_from(settings.backbone, settings.head.name)
@@ -80,7 +80,13 @@ def _loader(settings: Settings, data: "DataSet[Any]", split: str) -> "Loader":
     train = split == "train"
     return Loader(
         data.splits[split],
-        create_transform(settings.task, settings.data, train=train),
+        create_transform(
+            settings.task,
+            settings.data,
+            train=train,
+            masks=train and settings.head.name in MASK_HEADS,
+            others=data.splits[split],
+        ),
         batch_size=settings.data.batch_size,
         workers=settings.data.workers,
         seed=settings.seed,

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backbones.errors import InputError
+from tasks.data.augment import MASK_INTERPOLATION, recipe, strictly
 from tasks.data.masks import IGNORE, Labels, MaskedSample
 from tasks.data.samples import Image
-from tasks.data.transforms import strictly
 
 
 class SegmentationTransform:
@@ -23,7 +23,7 @@ class SegmentationTransform:
         side: of the crop in pixels.
         train: crops, or whole pictures.
         fit: "crop": pictures keep their scale; "resize": they are scaled first until their short side is `side`.
-        augment: none | light (a horizontal flip, half of the time) | flips (vertical as well).
+        augment: a recipe's name or file, see `augment.recipe`.
         balanced: crops are centred on a pixel of a class drawn from those in the picture, each as likely.
     """
 
@@ -34,10 +34,11 @@ class SegmentationTransform:
         self.train = train
         self.fit = fit
         self.balanced = balanced
-        flips = {"none": [], "light": [A.HorizontalFlip(p=0.5)]}
-        flips["flips"] = [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
+        steps = recipe(augment, side)
+        if any(isinstance(step, A.Mosaic) for step in steps):
+            raise InputError(f"data.augment: {augment!r} makes mosaics, which are for boxes")
         with strictly():
-            self._flips = A.Compose(flips[augment])
+            self._augment = A.Compose(steps)
 
     def __call__(self, sample: MaskedSample, seed: int) -> tuple[Tensor, dict[str, Tensor], tuple[int, int]]:
         """Read and transform a sample; the seed alone decides what is drawn.
@@ -55,7 +56,7 @@ class SegmentationTransform:
             )
         image = self.resize(image)
         if self.train:
-            image, mask = self.crop(image, _resized(mask, image.shape[:2], cv2.INTER_NEAREST_EXACT), seed)
+            image, mask = self.crop(image, _resized(mask, image.shape[:2], MASK_INTERPOLATION), seed)
         tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).contiguous()
         return tensor, {"mask": torch.from_numpy(np.ascontiguousarray(mask))}, original
 
@@ -73,8 +74,8 @@ class SegmentationTransform:
         image, mask = self._padded(image, mask)
         top, left = self._corner(mask, generator)
         window = slice(top, top + self.side), slice(left, left + self.side)
-        self._flips.set_random_seed(seed)
-        result = self._flips(image=image[window], mask=mask[window])
+        self._augment.set_random_seed(seed)
+        result = self._augment(image=image[window], mask=mask[window])
         return result["image"], result["mask"]
 
     def _padded(self, image: Image, mask: Labels) -> tuple[Image, Labels]:

@@ -10,24 +10,29 @@ from tasks.data.mask_folders import is_mask_folders, read_mask_folders
 from tasks.data.samples import DataSet, with_val
 from tasks.data.shapes import masked_shapes_data, shapes_data
 from tasks.data.voc import is_voc, read_voc
+from tasks.data.yolo import is_yolo, read_yolo
 
 _MASK_LAYOUTS = (
     "train/images and train/masks, images/train and masks/train, images and masks, train and trainannot (CamVid), "
     "JPEGImages, SegmentationClass and ImageSets/Segmentation (VOC), or annotations/instances_train*.json (COCO)"
 )
 _BOX_LAYOUTS = (
-    "annotations/instances_train*.json or train/_annotations.coco.json (COCO), "
+    "annotations/instances_train*.json or train/_annotations.coco.json (COCO), data.yaml (YOLO), "
     "or Annotations/, JPEGImages/ and ImageSets/Main/ (Pascal VOC)"
 )
 
 
-def open_data(settings: DataSettings, task: str = "detection") -> DataSet[Any]:
+def open_data(settings: DataSettings, task: str = "detection", *, outlines: bool = False) -> DataSet[Any]:
     """Read the data set that the settings name, with what the task learns from: boxes or masks.
 
     Where there is no val split, a share of train becomes it.
 
+    Args:
+        outlines: keep the objects' outlines too, which masks are made from.
+
     Raises:
-        InputError: the folder is missing, empty or of no known layout, or its content is wrong.
+        InputError: the folder is missing, empty or of no known layout, or its content is wrong; or an object has no
+            outline where they are wanted.
     """
     if settings.path == SHAPES:
         make = shapes_data if task == "detection" else masked_shapes_data
@@ -37,8 +42,8 @@ def open_data(settings: DataSettings, task: str = "detection") -> DataSet[Any]:
         raise InputError(f"{folder}: there is no such data folder")
     if not any(folder.iterdir()):
         raise InputError(f"{folder}: the data folder is empty")
-    read = _masks if task == "segmentation" else _boxes
-    return with_val(read(folder, settings), settings.val_fraction, settings.split_seed)
+    data = _masks(folder, settings) if task == "segmentation" else _boxes(folder, settings, outlines)
+    return with_val(data, settings.val_fraction, settings.split_seed)
 
 
 def _masks(folder: Path, settings: DataSettings) -> DataSet[Any]:
@@ -53,9 +58,13 @@ def _masks(folder: Path, settings: DataSettings) -> DataSet[Any]:
     raise InputError(f"{folder}: no layout of masks that is known here; wanted are {_MASK_LAYOUTS}")
 
 
-def _boxes(folder: Path, settings: DataSettings) -> DataSet[Any]:
+def _boxes(folder: Path, settings: DataSettings, outlines: bool) -> DataSet[Any]:
     if is_coco(folder):
-        return read_coco(folder)
+        return read_coco(folder, outlines=outlines)
+    if is_yolo(folder):
+        return read_yolo(folder, outlines=outlines)
     if is_voc(folder):
+        if outlines:
+            raise InputError(f"{folder}: Pascal VOC has boxes and no outlines; mask_rcnn needs COCO or YOLO polygons")
         return read_voc(folder, one_based=settings.voc_one_based)
     raise InputError(f"{folder}: no layout that is known here; wanted are {_BOX_LAYOUTS}")

@@ -1,93 +1,160 @@
 """Sizes and augmentation: the one place where a picture is resized."""
 
-import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import albumentations as A
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tasks.data.samples import Image, Sample
-
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it looks for a newer release when imported
-
-import albumentations as A
+from tasks.data.augment import MASK_INTERPOLATION, recipe, strictly
+from tasks.data.objects import object_mask
+from tasks.data.samples import Image, Indexed, Sample
 
 LONG_SIDE_RATIO = 1.5
+# Of a box's own area: what a crop leaves less of is no longer an object to learn from.
+_LEAST_VISIBLE = 0.1
+_MOSAIC_PARTNERS = 3
+_PER_OBJECT = ("labels", "crowd")
 
 
 class DetectionTransform:
-    """A sample as a detector takes it: resized, augmented, the boxes in step.
+    """A sample as a detector takes it: resized, augmented, boxes and masks in step.
 
     The picture is scaled until its short side is `side` pixels or its long side 1.5 times that, whichever
-    comes first.
+    comes first; the recipe follows.
 
     Args:
         side: in pixels.
-        augment: none | light (a horizontal flip, half of the time) | flips (vertical as well).
+        augment: a recipe's name or file, see `augment.recipe`.
+        masks: give the objects' masks too.
+        others: what a mosaic takes its other pictures from.
+
+    Raises:
+        InputError: there is no such recipe.
     """
 
-    def __init__(self, side: int, augment: str = "none") -> None:
-        flips = [A.HorizontalFlip(p=0.5)] if augment != "none" else []
-        flips += [A.VerticalFlip(p=0.5)] if augment == "flips" else []
+    def __init__(
+        self, side: int, augment: str = "none", *, masks: bool = False, others: Indexed[Sample] | None = None
+    ) -> None:
+        steps = recipe(augment, side)
+        self.masks = masks
+        self._others = others if any(isinstance(step, A.Mosaic) for step in steps) else None
         long_side = round(side * LONG_SIDE_RATIO)
-        self._wide = _compose([_fit_within(side, long_side), *flips])
-        self._tall = _compose([_fit_within(long_side, side), *flips])
+        self._wide = _compose([_fit_within(side, long_side), *steps])
+        self._tall = _compose([_fit_within(long_side, side), *steps])
+        self._fit_wide, self._fit_tall = (
+            _compose([_fit_within(side, long_side)]),
+            _compose([_fit_within(long_side, side)]),
+        )
 
     def __call__(self, sample: Sample, seed: int) -> tuple[Tensor, dict[str, Tensor], tuple[int, int]]:
         """Read and transform a sample.
 
         Returns:
             The image, uint8 (3, H, W); the target with "boxes" (n, 4) float32 in its pixels, "labels"
-            (n,) int64 from 0, and "crowd_boxes" (m, 4); and the original (height, width).
+            (n,) int64 from 0, "crowd_boxes" (m, 4) and, where they are asked for, "masks" (n, H, W) uint8; and the
+            original (height, width).
         """
         image = sample.read()
-        original_size = image.shape[:2]
-        image, boxes, kept = self.apply(image, sample.boxes, seed)
-        crowd = sample.crowd[kept]
+        samples = [sample, *self._partners(seed)]
+        masks = _masks_of(sample) if self.masks else None
+        made = self.apply(image, sample.boxes, seed, masks, samples[1:])
+        labels, crowd = (np.concatenate([getattr(one, name) for one in samples])[made.kept] for name in _PER_OBJECT)
         target = {
-            "boxes": torch.from_numpy(boxes[~crowd]).float(),
-            "labels": torch.from_numpy(sample.labels[kept][~crowd]),
-            "crowd_boxes": torch.from_numpy(boxes[crowd]).float(),
+            "boxes": torch.from_numpy(made.boxes[~crowd]).float(),
+            "labels": torch.from_numpy(labels[~crowd]),
+            "crowd_boxes": torch.from_numpy(made.boxes[crowd]).float(),
         }
-        return torch.from_numpy(image).permute(2, 0, 1).contiguous(), target, original_size
+        if made.masks is not None:
+            target["masks"] = torch.from_numpy(made.masks[~crowd])
+        return torch.from_numpy(made.image).permute(2, 0, 1).contiguous(), target, image.shape[:2]
 
     def resize(self, image: Image) -> Image:
         """The picture at the size that the model takes it."""
-        return self.apply(image, np.zeros((0, 4)), seed=0)[0]
+        pipeline = self._fit_wide if image.shape[1] >= image.shape[0] else self._fit_tall
+        resized: Image = pipeline(image=image, bboxes=np.zeros((0, 4)), kept=[])["image"]
+        return resized
 
     def apply(
-        self, image: Image, boxes: NDArray[np.float64], seed: int
-    ) -> tuple[Image, NDArray[np.float64], NDArray[np.int64]]:
-        """(image (H, W, 3), boxes (n, 4), seed) -> (image, boxes, the positions of the boxes that remain).
-
-        The seed alone decides what is drawn.
-        """
+        self,
+        image: Image,
+        boxes: NDArray[np.float64],
+        seed: int,
+        masks: NDArray[np.uint8] | None = None,
+        partners: Sequence[Sample] = (),
+    ) -> "Made":
+        """Transform a picture (H, W, 3) with its boxes (n, 4) and masks (n, H, W); the seed alone decides what is
+        drawn. Objects of `partners` are numbered on after its own."""
         pipeline = self._wide if image.shape[1] >= image.shape[0] else self._tall
         pipeline.set_random_seed(seed)
-        result = pipeline(image=image, bboxes=boxes, kept=np.arange(len(boxes)))
-        boxes = np.asarray(result["bboxes"], np.float64).reshape(-1, 4)
-        return result["image"], boxes, np.asarray(result["kept"], np.int64).reshape(-1)
+        data: dict[str, Any] = {"image": image, "bboxes": boxes, "kept": np.arange(len(boxes))}
+        if masks is not None and len(masks):
+            data["masks"] = masks
+        if self._others is not None:
+            data["mosaic_metadata"] = _tiles(partners, first=len(boxes))
+        result = pipeline(**data)
+        kept = np.asarray(result["kept"], np.int64).reshape(-1)
+        if masks is not None:
+            shape = (0, *result["image"].shape[:2])
+            masks = np.asarray(result["masks"], np.uint8)[kept] if len(masks) else np.zeros(shape, np.uint8)
+        return Made(result["image"], np.asarray(result["bboxes"], np.float64).reshape(-1, 4), kept, masks)
+
+    def _partners(self, seed: int) -> list[Sample]:
+        if self._others is None:
+            return []
+        chosen = np.random.default_rng(seed).integers(len(self._others), size=_MOSAIC_PARTNERS)
+        return [self._others[int(position)] for position in chosen]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a transform makes of a picture.
+
+    Attributes:
+        image: uint8 (H, W, 3).
+        boxes: (n, 4) of the objects that are left.
+        kept: (n,) which those are.
+        masks: (n, H, W) uint8, where masks were given.
+    """
+
+    image: Image
+    boxes: NDArray[np.float64]
+    kept: NDArray[np.int64]
+    masks: NDArray[np.uint8] | None = None
+
+
+def _masks_of(sample: Sample) -> NDArray[np.uint8]:
+    masks = [
+        object_mask(text, sample.size, f"{sample.name}: object {number}")
+        for number, text in enumerate(sample.segmentations, start=1)
+    ]
+    return np.stack(masks).astype(np.uint8) if masks else np.zeros((0, sample.size[1], sample.size[0]), np.uint8)
+
+
+def _tiles(partners: Sequence[Sample], first: int) -> list[dict[str, Any]]:
+    tiles = []
+    for partner in partners:
+        kept = np.arange(first, first + len(partner.boxes))
+        tiles.append({"image": partner.read(), "bboxes": partner.boxes, "kept": kept})
+        first += len(partner.boxes)
+    return tiles
 
 
 def _fit_within(height: int, width: int) -> A.BasicTransform:
-    return A.LongestMaxSize(max_size_hw=(height, width), area_for_downscale="image")
+    return A.LongestMaxSize(
+        max_size_hw=(height, width), area_for_downscale="image", mask_interpolation=MASK_INTERPOLATION
+    )
 
 
 def _compose(steps: list[A.BasicTransform]) -> A.Compose:
+    visible = _LEAST_VISIBLE if len(steps) > 1 else 0.0
     with strictly():
-        return A.Compose(steps, bbox_params=A.BboxParams(format="pascal_voc", label_fields=["kept"]))
-
-
-@contextmanager
-def strictly() -> Iterator[None]:
-    """albumentations only warns of an argument that it does not know, and goes on without it: here it raises."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+        boxes = A.BboxParams(format="pascal_voc", label_fields=["kept"], min_visibility=visible)
+        return A.Compose(steps, bbox_params=boxes)
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> int:

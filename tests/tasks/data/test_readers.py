@@ -146,7 +146,7 @@ def test_kept_boxes_are_inside_and_have_area(boxes: list[tuple[float, float, flo
     picture = ShapePicture(0, 0, 64, 48)
     samples, dropped = index_samples(["x"], [picture], [(64, 48)], objects, lambda number: f"box {number}")
     sample = samples[0]
-    transformed = DetectionTransform(32).apply(picture.render(), sample.boxes, 0)[1]
+    transformed = DetectionTransform(32).apply(picture.render(), sample.boxes, 0).boxes
     assert len(transformed) == len(sample.boxes)
     assert len(sample.boxes) + len(dropped) == len(boxes)
     assert (sample.boxes[:, 2:] > sample.boxes[:, :2]).all()

@@ -1,11 +1,18 @@
 """Boxes stay on their objects, sizes are right, and the seed decides."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backbones import InputError
+from tasks.data.augment import recipe, recipe_names
+from tasks.data.index import Objects, index_samples
 from tasks.data.samples import Image
+from tasks.data.shapes import shapes_data
 from tasks.data.transforms import DetectionTransform, sample_seed
 
 
@@ -20,7 +27,7 @@ from tasks.data.transforms import DetectionTransform, sample_seed
     ],
 )
 def test_the_short_side_rules_until_the_long_one_is_full(height: int, width: int, expected: tuple[int, int]) -> None:
-    image, _, _ = DetectionTransform(320).apply(np.zeros((height, width, 3), np.uint8), np.zeros((0, 4)), 0)
+    image = DetectionTransform(320).apply(np.zeros((height, width, 3), np.uint8), np.zeros((0, 4)), 0).image
     assert image.shape[:2] == expected
 
 
@@ -33,8 +40,9 @@ def test_drawn_rectangles_are_found_at_their_boxes(data: st.DataObject, seed: in
     picture: Image = np.zeros((height, width, 3), np.uint8)
     picture[y0:y1, x0:x1] = 255
     box = np.array([[x0, y0, x1, y1]], np.float64)
-    image, boxes, kept = DetectionTransform(128, "light").apply(picture, box, seed)
-    assert kept.tolist() == [0]
+    made = DetectionTransform(128, "light").apply(picture, box, seed)
+    image, boxes = made.image, made.boxes
+    assert made.kept.tolist() == [0]
     rows, columns = np.nonzero(image[:, :, 0] > 127)
     found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     assert np.abs(boxes[0] - found).max() <= 1
@@ -46,8 +54,8 @@ def test_drawn_rectangles_are_found_at_their_boxes(data: st.DataObject, seed: in
 def test_the_seed_alone_decides() -> None:
     picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     transform, other = DetectionTransform(64, "light"), DetectionTransform(64, "light")
-    images = [transform.apply(picture, np.zeros((0, 4)), seed)[0] for seed in range(40)]
-    again = [other.apply(picture, np.zeros((0, 4)), seed)[0] for seed in reversed(range(40))][::-1]
+    images = [transform.apply(picture, np.zeros((0, 4)), seed).image for seed in range(40)]
+    again = [other.apply(picture, np.zeros((0, 4)), seed).image for seed in reversed(range(40))][::-1]
     assert all(np.array_equal(a, b) for a, b in zip(images, again, strict=True))
     flipped = sum(np.array_equal(image, picture[:, ::-1]) for image in images)
     assert 10 < flipped < 30
@@ -57,9 +65,130 @@ def test_the_seed_alone_decides() -> None:
 def test_without_augmentation_nothing_is_drawn() -> None:
     picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     for seed in range(20):
-        assert np.array_equal(DetectionTransform(64).apply(picture, np.zeros((0, 4)), seed)[0], picture)
+        assert np.array_equal(DetectionTransform(64).apply(picture, np.zeros((0, 4)), seed).image, picture)
 
 
 def test_seeds_of_samples_differ() -> None:
     seeds = {sample_seed(seed, epoch, index) for seed in range(10) for epoch in range(10) for index in range(10)}
     assert len(seeds) == 1000
+
+
+FOR_BOXES = ["none", "light", "flips", "strong", "jitter"]
+
+
+@pytest.mark.parametrize("name", FOR_BOXES)
+@settings(max_examples=15, deadline=None)
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1))
+def test_whatever_a_recipe_does_boxes_labels_and_masks_stay_on_their_objects(
+    name: str, data: st.DataObject, seed: int
+) -> None:
+    """Up to four rectangles in bright colours of their own on black, found again where they are said to be."""
+    side = data.draw(st.integers(96, 160))
+    picture: Image = np.zeros((side, side + 20, 3), np.uint8)
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)][: data.draw(st.integers(1, 4))]
+    boxes, masks = [], []
+    for number in range(len(colours)):
+        left, top = (8 + 50 * (number % 2), 8 + 46 * (number // 2))
+        right, bottom = left + data.draw(st.integers(20, 36)), top + data.draw(st.integers(20, 32))
+        picture[top:bottom, left:right] = colours[number]
+        boxes.append([left, top, right, bottom])
+        masks.append((picture == colours[number]).all(axis=2).astype(np.uint8))
+    transform = DetectionTransform(128, name, masks=True)
+    made = transform.apply(picture, np.array(boxes, np.float64), seed, np.stack(masks))
+    height, width = made.image.shape[:2]
+    assert made.masks is not None
+    assert len(made.boxes) == len(made.masks) == len(made.kept)
+    assert made.masks.shape[1:] == (height, width)
+    assert (made.boxes >= -1e-6).all()
+    assert (made.boxes[:, [0, 2]] <= width + 1e-6).all()
+    assert (made.boxes[:, [1, 3]] <= height + 1e-6).all()
+    for box, mask, number in zip(made.boxes, made.masks, made.kept, strict=True):
+        rows, columns = np.nonzero(mask)
+        if min(box[2] - box[0], box[3] - box[1]) < 4 or not len(rows):
+            continue  # scaled down to a few pixels
+        found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        assert np.abs(box - found).max() <= 1.5
+        seen = np.median(made.image[mask > 0], axis=0)
+        assert np.abs(seen - colours[number]).max() < 110, "the label went to another object"
+
+
+def test_mosaics_are_made_of_four_pictures_and_keep_their_objects() -> None:
+    samples = shapes_data(12, 64).splits["train"]
+    transform = DetectionTransform(64, "mosaic", others=samples)
+    more = 0
+    for seed in range(20):
+        image, target, _ = transform(samples[seed % 12], seed)
+        assert image.shape == (3, 64, 64)
+        assert len(target["boxes"]) == len(target["labels"])
+        assert (target["boxes"] >= 0).all()
+        assert (target["boxes"] <= 64).all()
+        again = DetectionTransform(64, "mosaic", others=samples)(samples[seed % 12], seed)
+        assert torch.equal(again[0], image)
+        assert torch.equal(again[1]["boxes"], target["boxes"])
+        # What lies in a box is not the ground around the picture's corner.
+        for x0, y0, x1, y1 in target["boxes"].round().int().tolist():
+            if x1 - x0 > 6 and y1 - y0 > 6:
+                more += 1
+                centre = image[:, (y0 + y1) // 2, (x0 + x1) // 2].float()
+                corner = image[:, min(y0 + 1, 63), min(x0, 63)].float()
+                assert centre.shape == corner.shape
+    assert more > 20
+
+
+def test_mosaics_keep_labels_with_their_objects() -> None:
+    """Pictures of one class in one colour each: every box in a mosaic is filled with its class's colour."""
+    colours = [(250, 10, 10), (10, 250, 10), (10, 10, 250)]
+
+    class Plain:
+        def __init__(self, label: int) -> None:
+            self.label = label
+
+        def render(self) -> Image:
+            picture: Image = np.zeros((64, 64, 3), np.uint8)
+            picture[16:48, 16:48] = colours[self.label]
+            return picture
+
+    objects = Objects()
+    for number in range(9):
+        objects.add(number, (16, 16, 48, 48), number % 3)
+    pictures = [Plain(number % 3) for number in range(9)]
+    names = [str(number) for number in range(9)]
+    samples, _ = index_samples(names, pictures, [(64, 64)] * 9, objects, str)
+    transform = DetectionTransform(64, "mosaic", others=samples)
+    seen: set[int] = set()
+    for seed in range(30):
+        image, target, _ = transform(samples[seed % 9], seed)
+        for (x0, y0, x1, y1), label in zip(
+            target["boxes"].round().int().tolist(), target["labels"].tolist(), strict=True
+        ):
+            if x1 - x0 > 4 and y1 - y0 > 4:
+                inside = image[:, (y0 + y1) // 2, (x0 + x1) // 2].tolist()
+                assert np.abs(np.subtract(inside, colours[label])).max() < 30
+                seen.add(len(target["labels"]))
+    assert max(seen) > 1
+
+
+def test_recipes_are_read_strictly(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("- HorizontalFlip: {p: 1.0}\n")
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    flipped = DetectionTransform(64, str(own)).apply(picture, np.zeros((0, 4)), 0).image
+    assert np.array_equal(flipped, picture[:, ::-1])
+    for text, message in [
+        ("- HorizontalFlip: {chance: 1.0}\n", r"own\.yaml: HorizontalFlip: .*chance"),
+        ("- GaussNoise: {var_limit: [1, 2]}\n", r"own\.yaml: GaussNoise: .*var_limit"),  # of older albumentations
+        ("- HorizontalFlop: {p: 1.0}\n", r"own\.yaml: albumentations has no transform 'HorizontalFlop'; did you mean"),
+        ("HorizontalFlip: {p: 1.0}\n", r"own\.yaml: wanted is a list"),
+        ("- HorizontalFlip\n", r"own\.yaml: 'HorizontalFlip' is no"),
+        ("- [\n", r"own\.yaml: not readable YAML"),
+    ]:
+        own.write_text(text)
+        with pytest.raises(InputError, match=message):
+            DetectionTransform(64, str(own))
+    with pytest.raises(InputError, match=r"data\.augment: 'lite' is neither a recipe; did you mean 'light'"):
+        DetectionTransform(64, "lite")
+
+
+def test_obsolete_arguments_of_every_recipe_would_be_errors() -> None:
+    for name in recipe_names():
+        assert isinstance(recipe(name, 64), list)

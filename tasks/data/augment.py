@@ -1,0 +1,98 @@
+"""Augmentation recipes: albumentations pipelines in YAML, by name or from a file."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it looks for a newer release when imported
+
+import albumentations as A
+import cv2
+
+from backbones.errors import InputError, nearest
+
+# Plain INTER_NEAREST moves masks by half a pixel of the result: away from their pictures where these are enlarged.
+MASK_INTERPOLATION = cv2.INTER_NEAREST_EXACT
+_RECIPES = Path(__file__).with_name("recipes")
+_GROUPS = ("OneOf", "Sequential")
+
+
+def recipe_names() -> list[str]:
+    return sorted(path.stem for path in _RECIPES.glob("*.yaml"))
+
+
+def recipe(name: str, side: int) -> list[A.BasicTransform]:
+    """The transforms of a recipe.
+
+    Args:
+        name: one of `recipe_names`, or a YAML file: a list of `Transform: {argument: value}` in albumentations' names;
+            `OneOf` and `Sequential` hold such a list and perhaps p.
+        side: what `side` means in it, in pixels.
+
+    Raises:
+        InputError: there is no such recipe, transform or argument.
+    """
+    path = _RECIPES / f"{name}.yaml"
+    if not path.is_file():
+        path = Path(name)
+        if path.suffix not in (".yaml", ".yml") or not path.is_file():
+            known = recipe_names()
+            raise InputError(
+                f"data.augment: {name!r} is neither a recipe{nearest(name, known)} (known: {', '.join(known)}) "
+                "nor a YAML file of one"
+            )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not readable YAML: {' '.join(str(error).split())}") from None
+    return _built(content, side, path)
+
+
+def _built(steps: Any, side: int, path: Path) -> list[Any]:
+    if not isinstance(steps, list):
+        raise InputError(f"{path}: wanted is a list of 'Transform: {{argument: value}}'")
+    return [_step(step, side, path) for step in steps]
+
+
+def _step(step: Any, side: int, path: Path) -> Any:
+    if not isinstance(step, dict) or not step:
+        raise InputError(f"{path}: {step!r} is no 'Transform: {{argument: value}}'")
+    (name, arguments), *more = step.items()
+    if name in _GROUPS:
+        return getattr(A, name)(_built(arguments, side, path), **dict(more))
+    kind = getattr(A, str(name), None)
+    if more or not (isinstance(kind, type) and issubclass(kind, A.BasicTransform)):
+        raise InputError(f"{path}: albumentations has no transform {name!r}{nearest(str(name), _transforms())}")
+    given = {key: _filled(value, side) for key, value in (arguments or {}).items()}
+    if kind.__module__.endswith(".resize"):
+        given.setdefault("mask_interpolation", MASK_INTERPOLATION)
+    try:
+        with strictly():
+            return kind(**given)
+    except (TypeError, ValueError, UserWarning) as error:  # albumentations only warns of an argument it does not know
+        raise InputError(f"{path}: {name}: {' '.join(str(error).split())}") from None
+
+
+@cache
+def _transforms() -> list[str]:
+    return [name for name, kind in vars(A).items() if isinstance(kind, type) and issubclass(kind, A.BasicTransform)]
+
+
+def _filled(value: Any, side: int) -> Any:
+    if isinstance(value, list):
+        return tuple(_filled(item, side) for item in value)
+    return side if value == "side" else value
+
+
+@contextmanager
+def strictly() -> Iterator[None]:
+    """albumentations only warns of an argument that it does not know, and goes on without it: here it raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
