@@ -75,7 +75,16 @@ OUTPUT_STRIDES: dict[str, tuple[int, ...]] = dict.fromkeys(get_args(Head), (32,)
 
 _BOXES = {"channels", "score_threshold", "detections_per_image"}
 _REGIONS = _BOXES | {"representation", "anchor_scale", "rois_per_image", "v2"}
-_PIXELS = {"loss", "class_weights", "label_smoothing", "window", "overlap", "mirror", "boundary_tolerance"}
+_PIXELS = {
+    "loss",
+    "class_weights",
+    "balance_classes",
+    "label_smoothing",
+    "window",
+    "overlap",
+    "mirror",
+    "boundary_tolerance",
+}
 _SETTINGS_OF: dict[str, set[str]] = {
     "faster_rcnn": _REGIONS,
     "mask_rcnn": _REGIONS,
@@ -213,6 +222,8 @@ class HeadSettings(Group):
     """A sum of cross_entropy, bce, dice, focal, lovasz, tversky, each perhaps with a weight: 0.5 * dice."""
     class_weights: tuple[float, ...] = ()
     """Of cross-entropy, one a class."""
+    balance_classes: bool = False
+    """Weigh cross-entropy by how rare the classes are in train (median frequency), instead of class_weights."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Of cross-entropy."""
     window: int | None = Field(None, ge=32)

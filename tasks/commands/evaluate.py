@@ -1,15 +1,21 @@
 """`evaluate`: the metrics of a trained model on a split."""
 
+import json
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 from pydantic import Field
 from rich.console import Console
+from rich.table import Table
 
 from tasks.commands.cli import guard, parse
 from tasks.config import MASK_HEADS, DataSettings, Group, Settings, read_yaml
+
+if TYPE_CHECKING:
+    from tasks.data.samples import DataSet
+    from tasks.detection.metric import CocoMetric
 
 
 class EvaluateArguments(Group):
@@ -25,6 +31,10 @@ class EvaluateArguments(Group):
     """Processes that read pictures."""
     evaluator: Literal["hotcoco", "pycocotools"] = "hotcoco"
     """Who computes the COCO metrics."""
+    results: Path | None = None
+    """Detection: write what is found there, as a COCO result file."""
+    mistakes: bool = False
+    """Detection: also say what kinds of mistakes are made (TIDE), and which classes are taken for which."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,7 +55,8 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     from tasks.data.loading import Loader
     from tasks.data.open import open_data
     from tasks.data.samples import with_classes
-    from tasks.training.trainer import evaluate
+    from tasks.detection.metric import CocoMetric
+    from tasks.training.trainer import judge
 
     folder = checkpoint_folder(arguments.run)
     task, description = task_from_checkpoint(folder, arguments.evaluator)
@@ -71,6 +82,31 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     )
     accelerator = Accelerator()
     task.model.to(accelerator.device)
-    metrics = evaluate(task, task.model, loader, accelerator, description["precision"], console)
-    console.print(metrics_table({arguments.split: metrics}, str(folder)))
+    metric = judge(task, task.model, loader, accelerator, description["precision"], console)
+    console.print(metrics_table({arguments.split: metric.compute()}, str(folder)))
+    if isinstance(metric, CocoMetric):
+        _print_more(arguments, metric, data, console)
+    elif arguments.results is not None or arguments.mistakes:
+        raise InputError("--results and --mistakes are for detection")
     return 0
+
+
+def _print_more(arguments: EvaluateArguments, metric: "CocoMetric", data: "DataSet[Any]", console: Console) -> None:
+    from backbones import InputError
+    from tasks.detection.results import coco_results, mistakes
+
+    if arguments.results is not None:
+        found = coco_results(metric, data.splits[arguments.split], data.category_ids)  # type: ignore[arg-type]
+        try:
+            arguments.results.write_text(json.dumps(found), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{arguments.results}: cannot be written: {error.strerror}") from None
+        console.print(f"{arguments.results}: {len(found)} detections", markup=False)
+    if arguments.mistakes:
+        seen = mistakes(metric)
+        table = Table("mistake", "AP50 without", "number", title="TIDE", title_justify="left")
+        for kind, (gain, count) in seen.tide.items():
+            table.add_row(kind, f"+{gain:.3f}", str(count))
+        console.print(table)
+        for true, found_as, count in seen.confusions:
+            console.print(f"{true} taken for {found_as}: {count}", markup=False)

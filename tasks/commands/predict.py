@@ -1,5 +1,6 @@
 """`predict`: pictures with what a trained model finds drawn over them."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -22,8 +23,10 @@ class PredictArguments(Group):
     """Pictures, or folders of pictures."""
     output: Path
     """Where the drawn pictures go."""
-    score: float = Field(0.5, ge=0, le=1)
-    """Objects below this score (0..1) are not drawn."""
+    score: float | None = Field(None, ge=0, le=1)
+    """Objects below this score (0..1) are not drawn. None: for each class the score of the best F1 on val."""
+    results: Path | None = None
+    """Detection: write everything that is found there as well, as a COCO result file."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,8 +55,9 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
         arguments.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{arguments.output}: cannot be written to: {error.strerror}") from None
-    skipped = 0
-    for path, target in zip(paths, targets, strict=True):
+    thresholds = predictor.thresholds if arguments.score is None else [arguments.score] * len(predictor.classes)
+    skipped, results = 0, []
+    for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
         try:
             image = read_picture(path)
         except InputError as error:
@@ -62,13 +66,18 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
             continue
         found = predictor([image])[0]
         if isinstance(found, Detections):
-            draw_detections(image, found, predictor.classes, arguments.score).save(target, quality=92)
-            count = int((found.scores >= arguments.score).sum())
+            results += found.as_coco(number, path.name)
+            shown = found.above(thresholds)
+            draw_detections(image, shown, predictor.classes).save(target, quality=92)
+            count = len(shown.scores)
             told = f"{count} object{'' if count == 1 else 's'}"
         else:
             draw_labels(image, found.numpy(), predictor.classes).save(target, quality=92)
             told = ", ".join(predictor.classes[label] for label in found.unique().tolist())
         console.print(f"{target}: {told}", markup=False)
+    if arguments.results is not None:
+        arguments.results.write_text(json.dumps(results), encoding="utf-8")
+        console.print(f"{arguments.results}: {len(results)} detections", markup=False)
     return 1 if skipped else 0
 
 

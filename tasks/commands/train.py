@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from tasks.commands.cli import guard, parse_settings
-from tasks.config import MASK_HEADS, Settings
+from tasks.config import MASK_HEADS, HeadSettings, Settings
 
 if TYPE_CHECKING:
     from backbones import Backbone
@@ -56,7 +56,7 @@ def train(settings: Settings, console: Console) -> int:
         settings.task,
         backbone,
         data.classes,
-        head=settings.head,
+        head=_balanced(settings, data, console),
         norm=settings.backbone.norm,
         evaluator=settings.evaluator,
     )
@@ -71,6 +71,17 @@ def train(settings: Settings, console: Console) -> int:
         console.print(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")
     console.print(f"training into {run.folder}")
     return _fit(trainer, loaders, run, console)
+
+
+def _balanced(settings: Settings, data: "DataSet[Any]", console: Console) -> HeadSettings:
+    if not settings.head.balance_classes:
+        return settings.head
+    from tasks.segmentation.balance import median_frequency_weights
+
+    weights = median_frequency_weights(data.splits["train"], len(data.classes))
+    told = ", ".join(f"{name} {weight:g}" for name, weight in zip(data.classes, weights, strict=True))
+    console.print(f"classes weigh by their rarity: {told}", markup=False)
+    return settings.head.model_copy(update={"class_weights": weights})
 
 
 def _loader(settings: Settings, data: "DataSet[Any]", split: str) -> "Loader":

@@ -76,15 +76,17 @@ def read_coco(folder: Path, *, outlines: bool = False) -> DataSet[Sample]:
     if "train" not in files:
         raise InputError(f"{folder}: has no train split; wanted is annotations/instances_train*.json")
     classes: tuple[str, ...] = ()
+    category_ids: tuple[int, ...] = ()
     dropped: list[str] = []
     splits: dict[str, Samples] = {}
     for split, path in files.items():
         content = _read(path)
         categories = _categories(path, content)
-        classes = classes or tuple(categories.values())
+        if not classes:
+            category_ids, classes = tuple(categories), tuple(categories.values())
         splits[split], lines = _read_split(folder, path, content, _labels(path, categories, classes), outlines)
         dropped += lines
-    return DataSet("COCO", classes, splits, tuple(dropped))
+    return DataSet("COCO", classes, splits, tuple(dropped), category_ids)
 
 
 def read_coco_masks(folder: Path) -> DataSet[MaskedSample]:
@@ -199,7 +201,8 @@ def _read_split(
         item = annotations[number]
         return f"{path}: {names[place[item.image_id]]}: annotation {item.id}"
 
-    return index_samples(names, pictures, sizes, objects, told)
+    ids = [msgspec.json.encode(image.id) for image in images]
+    return index_samples(names, pictures, sizes, objects, told, ids)
 
 
 def _size(image: Any, pictures: Path) -> tuple[float, float]:

@@ -87,6 +87,7 @@ class Samples:
         first: (N + 1,) int64, where each picture's objects begin in the arrays below.
         boxes, labels, areas, crowd: (M, ...), as in `Sample`.
         segmentations: M texts, or None.
+        ids: what the annotation file calls each picture, JSON text, or None where it has no such names.
     """
 
     names: Texts
@@ -98,6 +99,7 @@ class Samples:
     areas: NDArray[np.float64]
     crowd: NDArray[np.bool_]
     segmentations: Texts | None = None
+    ids: Texts | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -145,6 +147,7 @@ class Samples:
             areas=self.areas[objects],
             crowd=self.crowd[objects],
             segmentations=None if self.segmentations is None else self.segmentations.take(objects.tolist()),
+            ids=None if self.ids is None else self.ids.take(positions),
         )
 
 
@@ -154,6 +157,7 @@ def index_samples(
     sizes: Sequence[tuple[float, float]],
     objects: Objects,
     told: Callable[[int], str],
+    ids: Sequence[bytes] = (),
 ) -> tuple[Samples, list[str]]:
     """Samples in the order of the pictures' names, their boxes clipped to the pictures; those without area are dropped.
 
@@ -161,6 +165,7 @@ def index_samples(
         names, sizes: of the pictures; sizes are (width, height).
         pictures: the folder that they lie in, or what draws each.
         told: what messages call object k.
+        ids: of the pictures, JSON text, where they have any.
 
     Returns:
         The samples, and a line for every box that was dropped.
@@ -189,6 +194,7 @@ def index_samples(
         areas=np.where(np.isnan(areas), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), areas),
         crowd=np.asarray(objects.crowd, np.bool_)[kept],
         segmentations=Texts(objects.segmentations[number] for number in kept) if objects.segmentations else None,
+        ids=Texts(ids[position] for position in order) if ids else None,
     )
     return samples, dropped
 

@@ -100,12 +100,14 @@ class DataSet(Generic[S]):
         classes: the names; a label is a position in it.
         splits: "train", "val" and perhaps "test".
         dropped: a line for every annotation left out.
+        category_ids: what the annotation file calls each class, where it numbers them.
     """
 
     layout: str
     classes: tuple[str, ...]
     splits: Mapping[str, Split[S]]
     dropped: tuple[str, ...] = ()
+    category_ids: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{len(samples)} {split}" for split, samples in self.splits.items())
@@ -129,7 +131,9 @@ def with_classes(data: DataSet[S], classes: tuple[str, ...]) -> DataSet[S]:
             raise InputError(f"the model was not trained on the class {name!r} (it knows {', '.join(classes)})")
     positions = np.array([classes.index(name) for name in data.classes], np.int64)
     splits: dict[str, Any] = {split: samples.relabelled(positions) for split, samples in data.splits.items()}
-    return replace(data, classes=classes, splits=splits)
+    numbers = dict(zip(data.classes, data.category_ids, strict=False))
+    category_ids = tuple(numbers.get(name, -1) for name in classes) if numbers else ()
+    return replace(data, classes=classes, splits=splits, category_ids=category_ids)
 
 
 def with_val(data: DataSet[S], fraction: float, seed: int) -> DataSet[S]:

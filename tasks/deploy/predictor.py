@@ -1,6 +1,6 @@
 """A trained model as a function of pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ from torch import Tensor
 from tasks.config import DataSettings
 from tasks.create import AnyTask, checkpoint_folder, create_transform, task_from_checkpoint
 from tasks.data.pictures import read_picture
+from tasks.detection.metric import THRESHOLD
 from tasks.detection.task import Detections
 from tasks.task import Batch
+
+_USUAL_THRESHOLD = 0.5
 
 Picture = str | Path | NDArray[np.uint8]
 
@@ -23,10 +26,21 @@ class Predictor:
 
     Attributes:
         classes: the names; a label is a position in it.
+        thresholds: for each class the score that gave the best F1 on the validation pictures; 0.5 where that is not
+            known.
     """
 
-    def __init__(self, task: AnyTask, kind: str, data: DataSettings, precision: str, device: torch.device) -> None:
+    def __init__(
+        self,
+        task: AnyTask,
+        kind: str,
+        data: DataSettings,
+        precision: str,
+        device: torch.device,
+        metrics: Mapping[str, float],
+    ) -> None:
         self.classes = task.classes
+        self.thresholds = tuple(metrics.get(f"{THRESHOLD}/{name}", _USUAL_THRESHOLD) for name in task.classes)
         self._task = task
         self._device = device
         self._precision = precision
@@ -77,4 +91,5 @@ def load_predictor(run: str | Path, device: str | torch.device | None = None) ->
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     data = DataSettings(image_size=description["image_size"], fit=description.get("fit", "crop"))
-    return Predictor(task, description["task"], data, description["precision"], torch.device(device))
+    metrics = description.get("metrics", {})
+    return Predictor(task, description["task"], data, description["precision"], torch.device(device), metrics)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from backbones import Backbone, InputError
 from tasks.config import MASK_HEADS, HeadSettings
 from tasks.data.samples import Indexed, Sample
-from tasks.detection.metric import CocoMetric, Evaluator
+from tasks.detection.metric import CocoMetric, Evaluator, pack_masks
 from tasks.detection.one_stage import fcos, retinanet
 from tasks.detection.two_stage import faster_rcnn, mask_rcnn
 from tasks.task import Batch
@@ -34,6 +35,25 @@ class Detections:
     labels: Tensor
     scores: Tensor
     masks: Tensor | None = None
+
+    def above(self, thresholds: Sequence[float]) -> "Detections":
+        """Those whose score is at least their class's."""
+        kept = self.scores >= torch.tensor(thresholds)[self.labels]
+        masks = None if self.masks is None else self.masks[kept]
+        return Detections(self.boxes[kept], self.labels[kept], self.scores[kept], masks)
+
+    def as_coco(self, image_id: int, file_name: str) -> list[dict[str, Any]]:
+        """As COCO's result files hold them; classes are numbered from 1."""
+        corners = torch.cat([self.boxes[:, :2], self.boxes[:, 2:] - self.boxes[:, :2]], dim=1)
+        rows = zip(corners.tolist(), self.labels.tolist(), self.scores.tolist(), strict=True)
+        found: list[dict[str, Any]] = [
+            {"image_id": image_id, "file_name": file_name, "category_id": label + 1, "bbox": box, "score": score}
+            for box, label, score in rows
+        ]
+        if self.masks is None:
+            return found
+        packed = pack_masks(self.masks.numpy())
+        return [item | {"segmentation": mask} for item, mask in zip(found, packed, strict=True)]
 
 
 class DetectionTask:

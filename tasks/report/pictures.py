@@ -25,15 +25,16 @@ def _luminance(colour: tuple[int, int, int]) -> float:
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
 
 
-def draw_detections(
-    image: NDArray[np.uint8], detections: Detections, classes: tuple[str, ...], score_threshold: float
-) -> Image.Image:
-    """The picture with a box, a name and a score for every object at or above the threshold.
+def draw_detections(image: NDArray[np.uint8], detections: Detections, classes: tuple[str, ...]) -> Image.Image:
+    """The picture with a box, a name, a score and, where there is one, the mask of every object.
 
     Args:
         image: uint8 RGB (H, W, 3).
     """
-    drawn = Image.fromarray(image)
+    painted = image.astype(np.float32)
+    for mask, label in zip(() if detections.masks is None else detections.masks, detections.labels, strict=False):
+        painted[mask.numpy()] = (1 - _TINT) * painted[mask.numpy()] + _TINT * np.array(class_colour(int(label)))
+    drawn = Image.fromarray(painted.round().astype(np.uint8))
     draw = ImageDraw.Draw(drawn)
     short_side = min(drawn.size)
     text_size = max(11, short_side // 40)
@@ -41,8 +42,6 @@ def draw_detections(
     line = max(2, short_side // 240)
     rows = zip(detections.boxes.tolist(), detections.labels.tolist(), detections.scores.tolist(), strict=True)
     for box, label, score in reversed(list(rows)):  # the best on top
-        if score < score_threshold:
-            continue
         colour = class_colour(label)
         draw.rectangle(box, outline=colour, width=line)
         text = f"{classes[label]} {score:.2f}"

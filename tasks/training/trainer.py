@@ -19,7 +19,7 @@ from backbones.errors import InputError
 from backbones.freezing import changed_tensors, frozen_digests
 from tasks.config import Settings
 from tasks.data.loading import Loader
-from tasks.task import Batch, Task
+from tasks.task import Batch, Metric, Task
 from tasks.training.checkpoint import TrainingState, load_weights_into, read_state, save_checkpoint
 from tasks.training.optim import learning_rate, make_optimizer
 from tasks.training.progress import progress_bar
@@ -166,7 +166,7 @@ class Trainer:
         self.console.print(f"epoch {epoch + 1}: {name} {metrics[name]:.3f} on {int(metrics['images'])} val pictures")
         if self.state.best is None or metrics[name] > self.state.best["metrics"][name]:
             self.state.best = {"epoch": epoch + 1, "step": self.state.step, "metrics": metrics}
-            save_checkpoint(self.run.best, self.task.model, self._description(epoch))
+            save_checkpoint(self.run.best, self.task.model, self._description(epoch) | {"metrics": metrics})
 
     def _save_last(self, epoch: int) -> None:
         self.state.optimizer = self.optimizer.state_dict()
@@ -187,6 +187,13 @@ def evaluate(
     task: Task, model: nn.Module, loader: Loader, accelerator: Accelerator, precision: str, console: Console
 ) -> dict[str, float]:
     """The task's metrics over all of a loader's pictures."""
+    return judge(task, model, loader, accelerator, precision, console).compute()
+
+
+def judge(
+    task: Task, model: nn.Module, loader: Loader, accelerator: Accelerator, precision: str, console: Console
+) -> Metric:
+    """The task's judge, having seen all of a loader's pictures."""
     model.eval()
     metric = task.metric(loader.samples)
     with progress_bar(console, "evaluating", len(loader)) as bar, torch.inference_mode():
@@ -195,7 +202,7 @@ def evaluate(
                 predictions = task.predict(model, batch.to(accelerator.device))
             metric.update(batch, predictions)
             bar("")
-    return metric.compute()
+    return metric
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -1,11 +1,15 @@
 """Losses against their definitions, and blind to ignored pixels."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from backbones import InputError
-from tasks.data.masks import IGNORE
+from tasks.data.masks import IGNORE, Labels, MaskedSample
+from tasks.segmentation.balance import median_frequency_weights
 from tasks.segmentation.losses import SegmentationLoss, deep_supervision_weights
 
 NAMES = ["cross_entropy", "bce", "dice", "focal", "lovasz", "tversky"]
@@ -69,3 +73,20 @@ def test_unknown_losses_are_named(formula: str, name: str) -> None:
 def test_deep_supervision_weights_sum_to_one_and_none_is_zero() -> None:
     assert deep_supervision_weights(3) == pytest.approx([4 / 7, 2 / 7, 1 / 7])
     assert min(deep_supervision_weights(5)) > 0
+
+
+class _Mask:
+    def __init__(self, values: list[int]) -> None:
+        self.values = np.array([values], np.uint8)
+
+    def labels(self) -> Labels:
+        return self.values
+
+
+def test_median_frequency_weights_by_hand() -> None:
+    """Frequencies where a class occurs: 0: 5/8, 1: 2/4, 2: 1/4; 3 never. The median is 1/2."""
+    samples = [
+        MaskedSample(str(number), Path(), _Mask(values))
+        for number, values in enumerate([[0, 0, 0, 2], [0, 0, 1, 1, IGNORE]])
+    ]
+    assert median_frequency_weights(samples, 4) == (0.8, 1.0, 2.0, 0.0)
