@@ -12,6 +12,8 @@ from tasks.commands.cli import guard, parse_settings
 from tasks.config import MASK_HEADS, HeadSettings, Settings
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from backbones import Backbone
     from tasks.data.loading import Loader
     from tasks.data.samples import DataSet
@@ -60,6 +62,8 @@ def train(settings: Settings, console: Console) -> int:
         norm=settings.backbone.norm,
         evaluator=settings.evaluator,
     )
+    if settings.task == "detection":
+        _print_anchors(settings, data, task.model, console)
     if resumed:
         _check_classes(run, data)
     else:
@@ -71,6 +75,18 @@ def train(settings: Settings, console: Console) -> int:
         console.print(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")
     console.print(f"training into {run.folder}")
     return _fit(trainer, loaders, run, console)
+
+
+def _print_anchors(settings: Settings, data: "DataSet[Any]", model: "Module", console: Console) -> None:
+    from tasks.data.index import Samples
+    from tasks.detection.anchors import anchor_fit, anchor_sizes
+
+    sizes, train = anchor_sizes(model), data.splits["train"]
+    if sizes is None or not isinstance(train, Samples):
+        return
+    fit = anchor_fit(train, settings.data.image_size, sizes)
+    if fit is not None:
+        console.print(f"{'warning: ' if fit.bad else ''}{fit}{fit.advice}")
 
 
 def _balanced(settings: Settings, data: "DataSet[Any]", console: Console) -> HeadSettings:

@@ -1,5 +1,6 @@
 """Augmentation recipes: albumentations pipelines in YAML, by name or from a file."""
 
+import inspect
 import os
 import warnings
 from collections.abc import Iterator
@@ -27,13 +28,14 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in _RECIPES.glob("*.yaml"))
 
 
-def recipe(name: str, side: int) -> list[A.BasicTransform]:
+def recipe(name: str, side: int, outside: int = 0) -> list[A.BasicTransform]:
     """The transforms of a recipe.
 
     Args:
         name: one of `recipe_names`, or a YAML file: a list of `Transform: {argument: value}` in albumentations' names;
             `OneOf` and `Sequential` hold such a list and perhaps p.
         side: what `side` means in it, in pixels.
+        outside: what a mask is filled with where no picture is.
 
     Raises:
         InputError: there is no such recipe, transform or argument.
@@ -51,27 +53,29 @@ def recipe(name: str, side: int) -> list[A.BasicTransform]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not readable YAML: {' '.join(str(error).split())}") from None
-    return _built(content, side, path)
+    return _built(content, {"side": side}, outside, path)
 
 
-def _built(steps: Any, side: int, path: Path) -> list[Any]:
+def _built(steps: Any, words: dict[str, int], outside: int, path: Path) -> list[Any]:
     if not isinstance(steps, list):
         raise InputError(f"{path}: wanted is a list of 'Transform: {{argument: value}}'")
-    return [_step(step, side, path) for step in steps]
+    return [_step(step, words, outside, path) for step in steps]
 
 
-def _step(step: Any, side: int, path: Path) -> Any:
+def _step(step: Any, words: dict[str, int], outside: int, path: Path) -> Any:
     if not isinstance(step, dict) or not step:
         raise InputError(f"{path}: {step!r} is no 'Transform: {{argument: value}}'")
     (name, arguments), *more = step.items()
     if name in _GROUPS:
-        return getattr(A, name)(_built(arguments, side, path), **dict(more))
+        return getattr(A, name)(_built(arguments, words, outside, path), **dict(more))
     kind = getattr(A, str(name), None)
     if more or not (isinstance(kind, type) and issubclass(kind, A.BasicTransform)):
         raise InputError(f"{path}: albumentations has no transform {name!r}{nearest(str(name), _transforms())}")
-    given = {key: _filled(value, side) for key, value in (arguments or {}).items()}
+    given = {key: _filled(value, words) for key, value in (arguments or {}).items()}
     if kind.__module__.endswith(".resize"):
         given.setdefault("mask_interpolation", MASK_INTERPOLATION)
+    if "fill_mask" in inspect.signature(kind).parameters:
+        given.setdefault("fill_mask", outside)
     try:
         with strictly():
             return kind(**given)
@@ -84,10 +88,10 @@ def _transforms() -> list[str]:
     return [name for name, kind in vars(A).items() if isinstance(kind, type) and issubclass(kind, A.BasicTransform)]
 
 
-def _filled(value: Any, side: int) -> Any:
+def _filled(value: Any, words: dict[str, int]) -> Any:
     if isinstance(value, list):
-        return tuple(_filled(item, side) for item in value)
-    return side if value == "side" else value
+        return tuple(_filled(item, words) for item in value)
+    return words.get(value, value) if isinstance(value, str) else value
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class SegmentationTransform:
         self.train = train
         self.fit = fit
         self.balanced = balanced
-        steps = recipe(augment, side)
+        steps = recipe(augment, side, outside=IGNORE)
         if any(isinstance(step, A.Mosaic) for step in steps):
             raise InputError(f"data.augment: {augment!r} makes mosaics, which are for boxes")
         with strictly():

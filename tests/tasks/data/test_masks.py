@@ -202,6 +202,21 @@ def test_crops_keep_picture_and_mask_in_step(height: int, width: int, seed: int,
     assert np.array_equal(again[0], image)
 
 
+@pytest.mark.parametrize("name", ["strong", "jitter"])
+def test_what_augmentation_brings_in_from_outside_is_ignored(name: str) -> None:
+    """A picture that is all white and all of class 1: what is not white any more is no class 0."""
+    transform = SegmentationTransform(64, True, augment=name)
+    outside = 0
+    for seed in range(30):
+        image, labels = transform.crop(np.full((64, 64, 3), 255, np.uint8), np.ones((64, 64), np.uint8), seed)
+        assert image.shape == (64, 64, 3)
+        assert set(np.unique(labels).tolist()) <= {1, IGNORE}
+        outside += int((labels == IGNORE).sum())
+    assert outside > 0
+    with pytest.raises(InputError, match="makes mosaics, which are for boxes"):
+        SegmentationTransform(64, True, augment="mosaic")
+
+
 def test_shapes_have_masks() -> None:
     picture = ShapePicture(0, 3, 64, 64)
     image, objects, labels = picture.draw()
