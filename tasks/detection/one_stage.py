@@ -7,7 +7,7 @@ from torchvision.models.detection.fcos import FCOSHead
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops import box_iou
 
-from backbones import Backbone, FeaturePyramid
+from backbones import Backbone, FeaturePyramid, InputError
 from tasks.config import HeadSettings
 from tasks.detection.parts import Float32Anchors, Normalize, in_crowd
 
@@ -15,6 +15,7 @@ _ASPECT_RATIOS = (0.5, 1.0, 2.0)
 _ANCHOR_SCALE = 4.0  # of torchvision's: 32 px at stride 8
 _OCTAVES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 _BACKGROUND, _IGNORED = -1, -2  # what torchvision's matcher says of anchors
+_FCOS_GROUPS = 32
 _SURELY_NOT = -100.0  # a logit that costs nothing where the target is 0
 
 
@@ -49,7 +50,14 @@ def fcos(backbone: Backbone, num_classes: int, head: HeadSettings, norm: str = "
 
     Returns:
         As `retinanet`.
+
+    Raises:
+        InputError: the groups of its norms do not divide the channels.
     """
+    if head.channels % _FCOS_GROUPS:
+        raise InputError(
+            f"head.channels: {head.channels}: fcos has group norms of {_FCOS_GROUPS} groups; take a multiple of them"
+        )
     pyramid = _pyramid(backbone, head)
     anchors = Float32Anchors(
         sizes=tuple((level.stride,) for level in pyramid.features), aspect_ratios=((1.0,),) * len(pyramid.features)

@@ -66,12 +66,16 @@ def test_results_have_the_numbers_of_the_datas_own_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("head", ["retinanet", "fcos"])
 def test_one_stage_heads_train(tmp_path: Path, head: str) -> None:
-    argv = f"--head {head} --data.count 8 --epochs 1 --head.channels 16 --data.augment strong"
+    argv = f"--head {head} --data.count 8 --epochs 1 --head.channels 32 --data.augment strong"
     assert main([*argv.split(), "--output", str(tmp_path / "run")]) == 0
 
 
-def test_masks_need_outlines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_head_cannot_do_is_said_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = write_voc(tmp_path / "voc", CELLS)
     assert main(["--data", str(folder), "--head", "mask_rcnn", "--output", str(tmp_path / "run")]) == 2
     assert "Pascal VOC has boxes and no outlines" in capsys.readouterr().err
+    assert main(["--head", "fcos", "--head.channels", "16", "--output", str(tmp_path / "run")]) == 2
+    assert "head.channels: 16: fcos has group norms of 32 groups" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
