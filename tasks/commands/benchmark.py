@@ -1,4 +1,4 @@
-"""`benchmark`: a training step of ours against torchvision's Faster R-CNN, in turn, in one process."""
+"""`benchmark`: a training step of ours against a peer's on the same pictures, in turn, in one process."""
 
 import statistics
 import sys
@@ -16,16 +16,18 @@ from tasks.config import Group
 if TYPE_CHECKING:
     from tasks.task import Batch
 
-_CLASSES = ("circle", "square", "triangle")
+_CLASSES = ("ground", "circle", "square", "triangle")
 
 
 class BenchmarkArguments(Group):
     """The work to time."""
 
+    task: Literal["detection", "segmentation"] = "detection"
+    """Against torchvision's Faster R-CNN, or against segmentation-models-pytorch's Unet."""
     backbone: str = "resnet50"
-    """Of both detectors; its weights are random."""
+    """Of both models; its weights are random."""
     freeze: str = "1-3"
-    """Stages held still in both."""
+    """Stages held still in both; segmentation-models-pytorch cannot and trains everything."""
     image_size: int = Field(320, ge=32)
     """Side of the pictures in pixels."""
     batch_size: int = Field(4, ge=1)
@@ -38,7 +40,7 @@ class BenchmarkArguments(Group):
 
 def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
-    description = "Time a training step of ours against torchvision's Faster R-CNN on the same work."
+    description = "Time a training step of ours against a peer's on the same pictures."
     return guard(
         lambda console: _benchmark(
             parse(BenchmarkArguments, arguments, command="benchmark", description=description), console
@@ -47,13 +49,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _benchmark(arguments: BenchmarkArguments, console: Console) -> int:
+    from tasks.config import DataSettings
+    from tasks.create import create_transform
     from tasks.data.loading import Loader
-    from tasks.data.shapes import shapes_data
-    from tasks.data.transforms import DetectionTransform
+    from tasks.data.open import open_data
 
-    data = shapes_data(arguments.batch_size * (arguments.steps + 1), arguments.image_size)
-    loader = Loader(data.splits["train"], DetectionTransform(arguments.image_size), batch_size=arguments.batch_size)
-    steps = {"vertebra": _ours(arguments), "torchvision": _torchvisions(arguments)}
+    settings = DataSettings(count=arguments.batch_size * (arguments.steps + 1), image_size=arguments.image_size)
+    loader = Loader(
+        open_data(settings, arguments.task).splits["train"],
+        create_transform(arguments.task, settings, train=arguments.task == "segmentation"),
+        batch_size=arguments.batch_size,
+    )
+    peer, make = {"detection": ("torchvision", _torchvisions), "segmentation": ("SMP", _smps)}[arguments.task]
+    steps = {"vertebra": _ours(arguments), peer: make(arguments)}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number, batch in enumerate(loader.batches()):
         for name, step in steps.items():
@@ -67,8 +75,8 @@ def _benchmark(arguments: BenchmarkArguments, console: Console) -> int:
     for name, values in seconds.items():
         table.add_row(name, *(f"{value:.3f}" for value in (statistics.median(values), min(values), max(values))))
     console.print(table)
-    ratios = [theirs / ours for ours, theirs in zip(seconds["vertebra"], seconds["torchvision"], strict=True)]
-    console.print(f"torchvision takes {statistics.median(ratios):.2f} times as long (median of the pairs)")
+    ratios = [theirs / ours for ours, theirs in zip(seconds["vertebra"], seconds[peer], strict=True)]
+    console.print(f"{peer} takes {statistics.median(ratios):.2f} times as long (median of the pairs)")
     return 0
 
 
@@ -76,8 +84,28 @@ def _ours(arguments: BenchmarkArguments) -> Callable[["Batch"], None]:
     from backbones import create_backbone
     from tasks.create import create_task
 
-    task = create_task("detection", _pretend_pretrained(create_backbone(arguments.backbone), arguments), _CLASSES)
+    task = create_task(arguments.task, _pretend_pretrained(create_backbone(arguments.backbone), arguments), _CLASSES)
     return _stepper(task.model, lambda batch: task.losses(task.model, batch), arguments.precision)
+
+
+def _smps(arguments: BenchmarkArguments) -> Callable[["Batch"], None]:
+    import segmentation_models_pytorch as smp
+    import torch
+
+    from backbones.hub import IMAGENET_MEAN, IMAGENET_STD
+    from tasks.segmentation.losses import SegmentationLoss
+
+    model = smp.Unet(arguments.backbone, encoder_weights=None, classes=len(_CLASSES))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    loss = SegmentationLoss("cross_entropy + dice")
+
+    def losses(batch: "Batch") -> Any:
+        images = torch.stack(batch.images)
+        normalised = (images.float() / 255 - mean.to(images.device)) / std.to(images.device)
+        target = torch.stack([target["mask"] for target in batch.targets]).long()
+        return loss(model(normalised.contiguous(memory_format=torch.channels_last)), target)
+
+    return _stepper(model, losses, arguments.precision)
 
 
 def _torchvisions(arguments: BenchmarkArguments) -> Callable[["Batch"], None]:

@@ -64,12 +64,12 @@ def train(settings: Settings, console: Console) -> int:
     )
     if settings.task == "detection":
         _print_anchors(settings, data, task.model, console)
+    loaders = {split: _loader(settings, data, split) for split in data.splits}
     if resumed:
         _check_classes(run, data)
     else:
         run.start(settings)
     trainer = Trainer(task, settings, run, describe(settings, backbone, data.classes), console)
-    loaders = {split: _loader(settings, data, split) for split in data.splits}
     if resumed:
         trainer.resume(loaders["train"])
         console.print(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backbones.errors import InputError
 from tasks.data.augment import MASK_INTERPOLATION, recipe, strictly
 from tasks.data.objects import object_mask
 from tasks.data.samples import Image, Indexed, Sample
@@ -34,13 +35,17 @@ class DetectionTransform:
         others: what a mosaic takes its other pictures from.
 
     Raises:
-        InputError: there is no such recipe.
+        InputError: there is no such recipe, or it loses the masks.
     """
 
     def __init__(
         self, side: int, augment: str = "none", *, masks: bool = False, others: Indexed[Sample] | None = None
     ) -> None:
         steps = recipe(augment, side)
+        if masks and any(isinstance(step, A.Mosaic) for step in steps):
+            raise InputError(
+                f"data.augment: {augment!r} makes mosaics, which have no masks; take another recipe or head"
+            )
         self.masks = masks
         self._others = others if any(isinstance(step, A.Mosaic) for step in steps) else None
         long_side = round(side * LONG_SIDE_RATIO)

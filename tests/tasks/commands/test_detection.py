@@ -78,4 +78,10 @@ def test_what_a_head_cannot_do_is_said_before_anything_is_written(
     assert "Pascal VOC has boxes and no outlines" in capsys.readouterr().err
     assert main(["--head", "fcos", "--head.channels", "16", "--output", str(tmp_path / "run")]) == 2
     assert "head.channels: 16: fcos has group norms of 32 groups" in capsys.readouterr().err
+    for flags, message in (
+        ("--data.augment lite", "'lite' is neither a recipe; did you mean 'light'"),
+        ("--head mask_rcnn --data.augment mosaic", "makes mosaics, which have no masks"),
+    ):
+        assert main([*flags.split(), "--output", str(tmp_path / "run")]) == 2
+        assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

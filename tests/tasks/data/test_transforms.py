@@ -168,6 +168,11 @@ def test_mosaics_keep_labels_with_their_objects() -> None:
     assert max(seen) > 1
 
 
+def test_mosaics_have_no_masks() -> None:
+    with pytest.raises(InputError, match="'mosaic' makes mosaics, which have no masks"):
+        DetectionTransform(64, "mosaic", masks=True, others=shapes_data(2, 64).splits["train"])
+
+
 def test_recipes_are_read_strictly(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text("- HorizontalFlip: {p: 1.0}\n")
