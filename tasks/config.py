@@ -22,7 +22,7 @@ _ON_SHAPES: dict[str, dict[str, Any]] = {
     "detection": {
         "data": {"image_size": 64, "workers": 0},
         "backbone": {"name": "resnet18"},
-        "head": {"channels": 64, "representation": 256, "anchor_scale": 4.0, "rois_per_image": 64},
+        "head": {"channels": 64, "representation": 256, "anchor_scale": 2.8, "rois_per_image": 64},
         "optim": {"name": "adamw", "lr": 1e-3},
         "schedule": {"epochs": 3},
     },
