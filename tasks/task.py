@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,10 @@ class Metric(Protocol):
     """Judges predictions over a whole split; every picture counts once."""
 
     def update(self, batch: Batch, predictions: Sequence[Any]) -> None: ...
+
+    def merge(self, other: Self) -> None:
+        """Take in what the judge of another process has seen."""
+        ...
 
     def compute(self) -> dict[str, float]: ...
 

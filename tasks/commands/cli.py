@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import io
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -133,7 +134,8 @@ def guard(command: Callable[[Console], int]) -> int:
         What the command returns; 1 where a training cannot go on, 2 for wrong input, 130 or 143 where
         a signal stopped it.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    # torchrun numbers its processes; the first one speaks for all.
+    console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_args, **_kwargs: console.print(f"warning: {message}", markup=False)
         try:

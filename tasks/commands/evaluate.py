@@ -84,6 +84,8 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     task.model.to(accelerator.device)
     metric = judge(task, task.model, loader, accelerator, description["precision"], console)
     console.print(metrics_table({arguments.split: metric.compute()}, str(folder)))
+    if not accelerator.is_main_process:
+        return 0
     if isinstance(metric, CocoMetric):
         _print_more(arguments, metric, data, console)
     elif arguments.results is not None or arguments.mistakes:

@@ -34,6 +34,7 @@ class EpochBatches(Sampler[list[Key]]):
         self.seed = seed
         self.epoch = 0
         self.first_batch = 0
+        self.step = 1
 
     def __len__(self) -> int:
         return -(-self.count // self.batch_size)
@@ -43,7 +44,7 @@ class EpochBatches(Sampler[list[Key]]):
         if self.seed is not None:
             generator = torch.Generator().manual_seed(sample_seed(self.seed, self.epoch, self.count))
             order = torch.randperm(self.count, generator=generator).tolist()
-        for batch in range(self.first_batch, len(self)):
+        for batch in range(self.first_batch, len(self), self.step):
             indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield [(self.epoch, index) for index in indices]
 
@@ -135,13 +136,13 @@ class Loader:
     def __len__(self) -> int:
         return len(self._order)
 
-    def batches(self, epoch: int = 0, first_batch: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, from `first_batch` on.
+    def batches(self, epoch: int = 0, first_batch: int = 0, step: int = 1) -> Iterator[Batch]:
+        """The batches of an epoch, every `step`-th from `first_batch` on.
 
         Raises:
             InputError: a picture cannot be read.
         """
-        self._order.epoch, self._order.first_batch = epoch, first_batch
+        self._order.epoch, self._order.first_batch, self._order.step = epoch, first_batch, step
         for batch in self._loader:
             if isinstance(batch, InputError):
                 raise batch

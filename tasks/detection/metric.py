@@ -4,7 +4,7 @@ import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -75,6 +75,10 @@ class CocoMetric:
                 np.asarray(found.scores, np.float64),
                 pack_masks(np.asarray(found.masks)) if self.masks else [],
             )
+
+    def merge(self, other: Self) -> None:
+        """Add what the judge of another process has seen."""
+        self._found |= other._found
 
     def compute(self) -> dict[str, float]:
         """The metrics of `coco_metrics`, for masks with "segm_" before each, and `images`, how many pictures were

@@ -1,6 +1,7 @@
 """IoU, Dice and pixel accuracy from one confusion matrix over a whole split."""
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -44,6 +45,18 @@ class SegmentationMetric:
                 self.confusion += confusion_matrix(found.cpu(), truth, classes)
                 if self.boundary_tolerance is not None:
                     self.boundaries += boundary_counts(found, truth, classes, self.boundary_tolerance)
+
+    def merge(self, other: Self) -> None:
+        """Add what the judge of another process has seen, which is none of what this one has.
+
+        Raises:
+            RuntimeError: both have seen a picture; its pixels are in both sums.
+        """
+        if self._seen & other._seen:
+            raise RuntimeError(f"{len(self._seen & other._seen)} pictures were judged by two processes")
+        self._seen |= other._seen
+        self.confusion += other.confusion
+        self.boundaries += other.boundaries
 
     def compute(self) -> dict[str, float]:
         """The metrics of `segmentation_metrics`, `images`, how many pictures were judged, and, with a tolerance,

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from rich.console import Console
 from torch import nn
 
@@ -193,15 +194,20 @@ def evaluate(
 def judge(
     task: Task, model: nn.Module, loader: Loader, accelerator: Accelerator, precision: str, console: Console
 ) -> Metric:
-    """The task's judge, having seen all of a loader's pictures."""
+    """The task's judge, having seen all of a loader's pictures; several processes share them out."""
     model.eval()
     metric = task.metric(loader.samples)
+    rank, processes = accelerator.process_index, accelerator.num_processes
     with progress_bar(console, "evaluating", len(loader)) as bar, torch.inference_mode():
-        for batch in loader.batches():
+        for batch in loader.batches(first_batch=rank, step=processes):
             with autocast(accelerator.device, precision):
                 predictions = task.predict(model, batch.to(accelerator.device))
             metric.update(batch, predictions)
             bar("")
+    if processes > 1:
+        for number, other in enumerate(gather_object([metric])):
+            if number != rank:
+                metric.merge(other)
     return metric
 
 

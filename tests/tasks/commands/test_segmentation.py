@@ -1,6 +1,9 @@
 """Segmentation through the same commands as detection."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from tasks.commands import main as vertebra
 from tasks.commands.train import main
 from tasks.data.shapes import masked_shapes_data
 
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = "--task segmentation --data.count 32 --epochs 2 --seed 1 --head.decoder-channels 32 24 16 16 8"
 
 
@@ -45,6 +49,23 @@ def test_evaluate_gives_the_runs_own_figures(finished: Path, capsys: pytest.Capt
     rows = dict(
         row.strip("│ ").replace(" ", "").split("│") for row in capsys.readouterr().out.splitlines() if "│" in row
     )
+    assert float(rows["mIoU"]) == pytest.approx(expected["mIoU"], abs=5e-4)
+    assert float(rows["pixel_accuracy"]) == pytest.approx(expected["pixel_accuracy"], abs=5e-4)
+
+
+def test_two_processes_share_the_pictures_out_and_count_each_once(finished: Path) -> None:
+    expected = json.loads((finished / "run.json").read_text())["metrics"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, str(ROOT / "tools/evaluate.py"), str(finished), "--workers", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"},
+    )
+    assert done.returncode == 0, done.stderr
+    rows = dict(row.strip("│ ").replace(" ", "").split("│") for row in done.stdout.splitlines() if "│" in row)
+    assert done.stdout.count("mIoU") == 1
     assert float(rows["mIoU"]) == pytest.approx(expected["mIoU"], abs=5e-4)
     assert float(rows["pixel_accuracy"]) == pytest.approx(expected["pixel_accuracy"], abs=5e-4)
 

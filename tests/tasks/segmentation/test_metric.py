@@ -101,3 +101,17 @@ def test_boundary_dice_over_a_set() -> None:
     assert metrics["boundary_Dice/square"] == pytest.approx(60 / 80)
     assert metrics["boundary_Dice/absent"] == -1
     assert metrics["boundary_Dice"] == pytest.approx((60 / 80 + metrics["boundary_Dice/ground"]) / 2)
+
+
+def test_judges_of_several_processes_are_summed() -> None:
+    truths = [torch.randint(0, 3, (6, 7)) for _ in range(3)]
+    found = [torch.randint(0, 3, (6, 7)) for _ in range(3)]
+    batches = [Batch([], [{"mask": truth}], [index], [""], [(0, 0)]) for index, truth in enumerate(truths)]
+    alone, one, two = (SegmentationMetric([None] * 3, ("a", "b", "c"), 1) for _ in range(3))  # type: ignore[list-item]
+    for metric, indices in ((alone, (0, 1, 2)), (one, (0, 2)), (two, (1,))):
+        for index in indices:
+            metric.update(batches[index], [found[index]])
+    one.merge(two)
+    assert one.compute() == alone.compute()
+    with pytest.raises(RuntimeError, match="1 pictures were judged by two processes"):
+        one.merge(two)
