@@ -60,7 +60,7 @@ def test_equals_smps_model_with_its_weights(head: str) -> None:
 @pytest.mark.parametrize("name", ["resnet18", "timm/convnext_atto"])
 @pytest.mark.parametrize("head", REFERENCES)
 def test_any_size_trains_one_picture_at_a_time_and_uses_every_parameter(head: str, name: str) -> None:
-    """convnext hands out no c1, which SMP's own encoders must."""
+    """convnext hands out no c1."""
     net = _net(head, name).train()
     logits = net(torch.randn(1, 3, 65, 97))[0]
     assert logits.shape == (1, 3, 65, 97)
