@@ -144,7 +144,7 @@ class DataSettings(Group):
     balanced_crops: bool = False
     """Segmentation: centre crops on the classes in turn, so that rare ones are seen."""
     classes: tuple[str, ...] = ()
-    """Folders of masks: the names of the values 0, 1, ... None: those of classes.txt, or the values found."""
+    """Folders of masks: the names of the values 0, 1, ... Without: those of classes.txt, or the values found."""
     ignore_index: int | None = Field(None, ge=0, le=65535)
     """Folders of masks: a value that counts nowhere, besides 255."""
     val_fraction: float = Field(0.2, gt=0, lt=1)

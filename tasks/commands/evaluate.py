@@ -60,6 +60,8 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
 
     folder = checkpoint_folder(arguments.run)
     task, description = task_from_checkpoint(folder, arguments.evaluator)
+    if description["task"] != "detection" and (arguments.results is not None or arguments.mistakes):
+        raise InputError("--results and --mistakes are for detection")
     config = folder.parent / "config.yaml"
     if not config.is_file() and arguments.data is None:
         raise InputError(f"{config}: missing; it names the run's data; give --data")
@@ -83,13 +85,11 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     accelerator = Accelerator()
     task.model.to(accelerator.device)
     metric = judge(task, task.model, loader, accelerator, description["precision"], console)
-    console.print(metrics_table({arguments.split: metric.compute()}, str(folder)))
     if not accelerator.is_main_process:
         return 0
+    console.print(metrics_table({arguments.split: metric.compute()}, str(folder)))
     if isinstance(metric, CocoMetric):
         _print_more(arguments, metric, data, console)
-    elif arguments.results is not None or arguments.mistakes:
-        raise InputError("--results and --mistakes are for detection")
     return 0
 
 

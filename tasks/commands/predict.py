@@ -55,6 +55,8 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
         arguments.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{arguments.output}: cannot be written to: {error.strerror}") from None
+    if arguments.results is not None and not predictor.finds_objects:
+        raise InputError("--results is for detection")
     thresholds = predictor.thresholds if arguments.score is None else [arguments.score] * len(predictor.classes)
     skipped, results = 0, []
     for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
@@ -76,7 +78,10 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
             told = ", ".join(predictor.classes[label] for label in found.unique().tolist())
         console.print(f"{target}: {told}", markup=False)
     if arguments.results is not None:
-        arguments.results.write_text(json.dumps(results), encoding="utf-8")
+        try:
+            arguments.results.write_text(json.dumps(results), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{arguments.results}: cannot be written: {error.strerror}") from None
         console.print(f"{arguments.results}: {len(results)} detections", markup=False)
     return 1 if skipped else 0
 

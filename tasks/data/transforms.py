@@ -80,9 +80,7 @@ class DetectionTransform:
 
     def resize(self, image: Image) -> Image:
         """The picture at the size that the model takes it."""
-        pipeline = self._fit_wide if image.shape[1] >= image.shape[0] else self._fit_tall
-        resized: Image = pipeline(image=image, bboxes=np.zeros((0, 4)), kept=[])["image"]
-        return resized
+        return self.apply(image, np.zeros((0, 4)), seed=0).image
 
     def apply(
         self,

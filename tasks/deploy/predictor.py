@@ -28,6 +28,7 @@ class Predictor:
         classes: the names; a label is a position in it.
         thresholds: for each class the score that gave the best F1 on the validation pictures; 0.5 where that is not
             known.
+        finds_objects: whether it gives `Detections`, not labels.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Predictor:
         metrics: Mapping[str, float],
     ) -> None:
         self.classes = task.classes
+        self.finds_objects = kind == "detection"
         self.thresholds = tuple(metrics.get(f"{THRESHOLD}/{name}", _USUAL_THRESHOLD) for name in task.classes)
         self._task = task
         self._device = device

@@ -81,6 +81,11 @@ def test_the_predictor_gives_labels_in_the_pictures_own_pixels(finished: Path, t
     with Image.open(tmp_path / "drawn/a.jpg") as drawn:
         assert drawn.size == (64, 64)
         assert not np.array_equal(np.asarray(drawn), picture)
+    results = ["--results", str(tmp_path / "r.json")]
+    assert vertebra(["evaluate", str(finished), *results]) == 2
+    again = ["predict", str(finished), str(tmp_path / "a.png"), "--output", str(tmp_path / "again")]
+    assert vertebra([*again, *results]) == 2
+    assert not (tmp_path / "r.json").exists()
 
 
 def test_a_run_resumes_to_the_same_weights(finished: Path, tmp_path: Path) -> None:

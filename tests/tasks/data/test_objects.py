@@ -13,8 +13,9 @@ from pycocotools.coco import COCO
 from backbones import InputError
 from tasks.config import DataSettings
 from tasks.data.masks import IGNORE
-from tasks.data.objects import object_mask
+from tasks.data.objects import DrawnMask, object_mask
 from tasks.data.open import open_data
+from tasks.data.samples import Sample
 
 SQUARE = np.zeros((6, 8), np.bool_)
 SQUARE[1:4, 2:5] = True
@@ -36,6 +37,26 @@ def test_polygons_and_both_run_length_encodings() -> None:
         assert np.array_equal(object_mask(_text(segmentation), (8, 6), ""), SQUARE), segmentation
     for nothing in (b"", b"[]", b"null"):
         assert not object_mask(nothing, (8, 6), "").any()
+
+
+def test_where_objects_overlap_the_smaller_one_is_seen() -> None:
+    def square(left: int, right: int) -> bytes:
+        return _text([[left, 0, right, 0, right, 6, left, 6]])
+
+    boxes = np.array([[0, 0, 4, 6], [2, 0, 8, 6]], np.float64)
+    areas = np.array([24.0, 36.0])
+    for order in ([0, 1], [1, 0]):
+        sample = Sample(
+            name="a",
+            source=Path("a.jpg"),
+            size=(8, 6),
+            boxes=boxes[order],
+            labels=np.array(order),
+            areas=areas[order],
+            crowd=np.zeros(2, np.bool_),
+            segmentations=tuple([square(0, 4), square(2, 8)][number] for number in order),
+        )
+        assert (DrawnMask(sample).labels() == [1, 1, 1, 1, 2, 2, 2, 2]).all()
 
 
 @pytest.mark.parametrize(

@@ -125,14 +125,8 @@ def test_mosaics_are_made_of_four_pictures_and_keep_their_objects() -> None:
         again = DetectionTransform(64, "mosaic", others=samples)(samples[seed % 12], seed)
         assert torch.equal(again[0], image)
         assert torch.equal(again[1]["boxes"], target["boxes"])
-        # What lies in a box is not the ground around the picture's corner.
-        for x0, y0, x1, y1 in target["boxes"].round().int().tolist():
-            if x1 - x0 > 6 and y1 - y0 > 6:
-                more += 1
-                centre = image[:, (y0 + y1) // 2, (x0 + x1) // 2].float()
-                corner = image[:, min(y0 + 1, 63), min(x0, 63)].float()
-                assert centre.shape == corner.shape
-    assert more > 20
+        more += len(target["boxes"]) > len(samples[seed % 12].boxes)
+    assert more > 3
 
 
 def test_mosaics_keep_labels_with_their_objects() -> None:
@@ -194,6 +188,6 @@ def test_recipes_are_read_strictly(tmp_path: Path) -> None:
         DetectionTransform(64, "lite")
 
 
-def test_obsolete_arguments_of_every_recipe_would_be_errors() -> None:
+def test_every_recipe_is_built_strictly() -> None:
     for name in recipe_names():
         assert isinstance(recipe(name, 64), list)

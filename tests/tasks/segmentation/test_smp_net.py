@@ -12,6 +12,7 @@ from backbones import InputError, create_backbone
 from backbones.smp import register_encoders
 from tasks.config import HEADS, OUTPUT_STRIDES, HeadSettings
 from tasks.segmentation.smp_net import SmpNet
+from tests.backbones.peers import trained
 
 # Dilated ones with our own encoder in SMP: SMP dilates the first convolution of a stage as well, which neither
 # torchvision nor timm does. SMP's PSPNet stops at c3 by itself; the paper (Zhao et al. 2017) dilates up to c5.
@@ -40,10 +41,7 @@ def test_every_head_is_here() -> None:
 @pytest.mark.parametrize("head", REFERENCES)
 def test_equals_smps_model_with_its_weights(head: str) -> None:
     register_encoders()
-    reference = REFERENCES[head](encoder_weights=None, classes=3).eval()
-    for module in reference.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
+    reference: Any = trained(REFERENCES[head](encoder_weights=None, classes=3))
     net = _net(head).eval()
     encoder = getattr(reference.encoder, "backbone", reference.encoder)
     net.backbone.load_checkpoint(encoder.state_dict())
