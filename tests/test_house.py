@@ -63,7 +63,7 @@ def _violations(module: str, tree: ast.Module) -> list[str]:
         if below is not None and below > floor:
             found.append(f"{module} (floor {floor}) imports {imported} (floor {below})")
         for room, other in ROOMS_APART:
-            if _within(module, room) and _within(imported, other):
+            if _within(module, room) and _within(imported, other) and not _within(imported, room):
                 found.append(f"{module} imports {imported}")
     return found
 

@@ -1,126 +1,14 @@
-"""Every setting, with its type, its range and its default. Imports neither torch nor the rest of `tasks`.
+"""Every setting, with its type, its range and its default."""
 
-A setting has one path, `optim.weight_decay`: as a flag `--optim.weight-decay`, in YAML as nested or
-dotted keys. Some have a short flag as well.
-"""
-
-import difflib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 import tyro
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
+
+from tasks.config.group import Group, SettingsError
+from tasks.config.heads import HEADS, OUTPUT_STRIDES, SETTINGS_OF, Head
 
 SHAPES = "shapes"
-
-# What a run starts from, as far as it differs from the defaults of the fields: for each task, on the built-in shapes
-# (small pictures and small heads, trained from scratch in minutes on two cores; configs/<task>/shapes.yaml says the
-# same) and on your own data.
-_ON_SHAPES: dict[str, dict[str, Any]] = {
-    "detection": {
-        "data": {"image_size": 64, "workers": 0},
-        "backbone": {"name": "resnet18"},
-        "head": {"channels": 64, "representation": 256, "anchor_scale": 2.8, "rois_per_image": 64},
-        "optim": {"name": "adamw", "lr": 1e-3},
-        "schedule": {"epochs": 3},
-    },
-    "segmentation": {
-        "data": {"image_size": 64, "batch_size": 8, "workers": 0},
-        "backbone": {"name": "resnet18"},
-        "head": {"name": "unet", "decoder_channels": (128, 64, 48, 32, 24)},
-        "optim": {"name": "adamw", "lr": 2e-3},
-        "schedule": {"epochs": 6},
-    },
-}
-_ON_YOUR_DATA: dict[str, dict[str, Any]] = {
-    "detection": {},
-    "segmentation": {
-        "data": {"image_size": 256, "batch_size": 8},
-        "head": {"name": "unet"},
-        "optim": {"name": "adamw", "lr": 3e-4},
-    },
-}
-
-Head = Literal[
-    "faster_rcnn",
-    "mask_rcnn",
-    "retinanet",
-    "fcos",
-    "unet",
-    "unetplusplus",
-    "manet",
-    "linknet",
-    "fpn",
-    "pspnet",
-    "pan",
-    "deeplabv3",
-    "deeplabv3plus",
-    "upernet",
-]
-_DETECTORS: tuple[Head, ...] = ("faster_rcnn", "mask_rcnn", "retinanet", "fcos")
-MASK_HEADS = ("mask_rcnn",)  # those that find outlines too
-HEADS: dict[str, tuple[Head, ...]] = {
-    "detection": _DETECTORS,
-    "segmentation": tuple(name for name in get_args(Head) if name not in _DETECTORS),
-}
-# Of the backbone: the first one is what a head takes by itself.
-OUTPUT_STRIDES: dict[str, tuple[int, ...]] = dict.fromkeys(get_args(Head), (32,)) | {
-    "pspnet": (8, 16),
-    "pan": (16, 32),
-    "deeplabv3": (8, 16),
-    "deeplabv3plus": (16, 8),
-}
-
-_BOXES = {"channels", "score_threshold", "detections_per_image"}
-_REGIONS = _BOXES | {"representation", "anchor_scale", "rois_per_image", "v2"}
-_PIXELS = {
-    "loss",
-    "class_weights",
-    "balance_classes",
-    "label_smoothing",
-    "window",
-    "overlap",
-    "mirror",
-    "boundary_tolerance",
-}
-_SETTINGS_OF: dict[str, set[str]] = {
-    "faster_rcnn": _REGIONS,
-    "mask_rcnn": _REGIONS,
-    "retinanet": _BOXES | {"anchor_scale"},
-    "fcos": _BOXES,
-    "unet": _PIXELS | {"decoder_channels", "attention", "center", "deep_supervision"},
-    "unetplusplus": _PIXELS | {"decoder_channels", "attention"},
-    "manet": _PIXELS | {"decoder_channels"},
-    "linknet": _PIXELS,
-    "fpn": _PIXELS | {"channels"},
-    "pspnet": _PIXELS,
-    "pan": _PIXELS,
-    "deeplabv3": _PIXELS | {"channels"},
-    "deeplabv3plus": _PIXELS | {"channels"},
-    "upernet": _PIXELS | {"channels"},
-}
-
-
-class SettingsError(Exception):
-    """A setting cannot be used; the message is one line that names its path, its value and the cure.
-
-    Not a ValueError: pydantic and tyro would wrap those in reports of their own.
-    """
-
-
-class Group(BaseModel):
-    """Settings that belong together; `path_prefix` comes before their names in a path."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, allow_inf_nan=False)
-    path_prefix: ClassVar[str] = ""
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise SettingsError(_explain(error, self)) from None
 
 
 class DataSettings(Group):
@@ -295,110 +183,10 @@ class Settings(Group):
         if head.name not in heads:
             raise SettingsError(f"head.name: {head.name!r} is not for {self.task} (for it: {', '.join(heads)})")
         for name, field in type(head).model_fields.items():
-            known = name == "name" or name in _SETTINGS_OF[head.name]
+            known = name == "name" or name in SETTINGS_OF[head.name]
             if not known and getattr(head, name) != field.default:
                 raise SettingsError(f"head.{name}: {head.name} has no such setting")
         if self.backbone.output_stride not in (None, *(strides := OUTPUT_STRIDES[head.name])):
             wanted = " or ".join(map(str, strides))
             raise SettingsError(f"backbone.output_stride: {self.backbone.output_stride}: {head.name} takes {wanted}")
         return self
-
-
-def defaults(task: str, data_path: str, head: str | None = None) -> dict[str, Any]:
-    """What a run of this task on this data starts from, as far as it differs from the defaults of the fields.
-
-    Args:
-        head: the one that was chosen, or None for the task's own; what it has no use for is left out.
-    """
-    values = (_ON_SHAPES if data_path == SHAPES else _ON_YOUR_DATA).get(task, {})
-    if head not in _SETTINGS_OF:
-        return values
-    kept = {name: value for name, value in values.get("head", {}).items() if name in _SETTINGS_OF[head]}
-    return values | {"head": kept | {"name": head}}
-
-
-# In YAML a scalar for a group means this field of it.
-_SCALARS = {"data": "path", "backbone": "name", "head": "name", "optim": "lr", "schedule": "epochs"}
-
-
-def setting_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Every setting's path: data.path, data.image_size, ..."""
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from setting_paths(field.annotation, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The nested mapping in a YAML file of settings, its shorthands spelled out.
-
-    Raises:
-        SettingsError: the file is missing, no YAML, or no mapping.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path}: must hold settings as 'key: value' lines")
-    return _spell_out(content)
-
-
-def _spell_out(content: Mapping[Any, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for key, value in content.items():
-        head, _, rest = str(key).replace("-", "_").partition(".")
-        if rest:
-            value = {rest: value}
-        if isinstance(value, Mapping):
-            value = _spell_out(value)
-        elif head in _SCALARS:
-            value = {_SCALARS[head]: value}
-        nested = merge(nested, {head: value})
-    return nested
-
-
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over` laid over it, group by group."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
-    return merged
-
-
-def differences(one: Settings, other: Settings) -> list[str]:
-    """The paths of the settings in which two differ."""
-    return [path for path in setting_paths(Settings) if get(one, path) != get(other, path)]
-
-
-def get(settings: Settings, path: str) -> Any:
-    """The value at a setting's path."""
-    value: Any = settings
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value
-
-
-def _explain(error: ValidationError, group: Group) -> str:
-    first = error.errors(include_url=False)[0]
-    path = group.path_prefix + ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{path}: there is no such setting{nearest_setting(path, Settings)}"
-    return f"{path}: {first['input']!r}: {first['msg']}"
-
-
-def nearest_setting(path: str, model: type[BaseModel]) -> str:
-    """`"; did you mean data.workers?"`, or an empty string where nothing is near."""
-    paths = list(setting_paths(model))
-    leaves = {known.rsplit(".", 1)[-1]: known for known in paths}
-    near_path = difflib.get_close_matches(path, paths, n=1, cutoff=0.8)
-    near_leaf = difflib.get_close_matches(path.rsplit(".", 1)[-1], list(leaves), n=1, cutoff=0.7)
-    matches = near_path or [leaves[leaf] for leaf in near_leaf]
-    return f"; did you mean {matches[0]}?" if matches else ""
