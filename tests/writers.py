@@ -1,6 +1,7 @@
 """Small data sets in the formats that are read, written by code."""
 
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tasks.data.faults import Place
 from tasks.data.index import Objects, Samples, index_samples
 
 Box = tuple[str, float, float, float, float]  # class, x_min, y_min, x_max, y_max
 Pictures = dict[str, list[Box]]  # file stem -> boxes
 
 
-def save_picture(path: Path, width: int = 64, height: int = 48, seed: int = 0) -> None:
+def save_picture(path: Path, width: int = 64, height: int = 48) -> None:
+    """Noise of its own for every name, the same in every format."""
+    seed = zlib.crc32(path.name.encode())
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
@@ -26,8 +30,8 @@ def write_voc(folder: Path, splits: dict[str, Pictures], *, width: int = 64, hei
         (folder / directory).mkdir(parents=True, exist_ok=True)
     for split, pictures in splits.items():
         (folder / "ImageSets/Main" / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in pictures))
-        for seed, (stem, boxes) in enumerate(pictures.items()):
-            save_picture(folder / "JPEGImages" / f"{stem}.jpg", width, height, seed)
+        for stem, boxes in pictures.items():
+            save_picture(folder / "JPEGImages" / f"{stem}.jpg", width, height)
             objects = "".join(
                 f"<object><name>{name}</name><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
                 f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>"
@@ -59,7 +63,7 @@ def write_coco(
             "categories": [{"id": key, "name": name} for key, name in categories],
         }
         for number, (stem, boxes) in enumerate(pictures.items(), start=1):
-            save_picture(folder / split / f"{stem}.jpg", width, height, number)
+            save_picture(folder / split / f"{stem}.jpg", width, height)
             content["images"].append({"id": number, "file_name": f"{stem}.jpg", "width": width, "height": height})
             for name, x0, y0, x1, y1 in boxes:
                 content["annotations"].append(
@@ -84,8 +88,8 @@ def write_yolo(
     places = {split: f"images/{split}" for split in splits}
     for split, pictures in splits.items():
         (folder / "labels" / split).mkdir(parents=True, exist_ok=True)
-        for seed, (stem, boxes) in enumerate(pictures.items()):
-            save_picture(folder / "images" / split / f"{stem}.jpg", width, height, seed)
+        for stem, boxes in pictures.items():
+            save_picture(folder / "images" / split / f"{stem}.jpg", width, height)
             lines = [
                 f"{names.index(name)} {(x0 + x1) / 2 / width:.9f} {(y0 + y1) / 2 / height:.9f} "
                 f"{(x1 - x0) / width:.9f} {(y1 - y0) / height:.9f}\n"
@@ -110,7 +114,7 @@ def make_samples(
             number = len(objects.boxes)
             objects.add(picture, box, labels[number] if labels else 0, crowd=number in crowd)
     names = [f"{number:04d}.jpg" for number in range(len(pictures))]
-    return index_samples(names, folder, [size] * len(names), objects, lambda number: f"object {number}")[0]
+    return index_samples(names, folder, [size] * len(names), objects, lambda number: Place(f"object {number}"))
 
 
 CELLS: dict[str, Pictures] = {

@@ -7,6 +7,7 @@ COMMANDS = {
     "train": "train a model on your data, or on the built-in shapes",
     "evaluate": "metrics of a trained model",
     "predict": "draw what a trained model finds",
+    "doctor": "find what is wrong with a data set",
     "describe": "a backbone, stage by stage",
     "benchmark": "time a training step against torchvision's",
 }

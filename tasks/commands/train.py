@@ -50,7 +50,7 @@ def train(settings: Settings, console: Console) -> int:
         return 0
 
     data = open_data(settings.data, settings.task, outlines=settings.head.name in MASK_HEADS)
-    _print_data(data, console)
+    _print_data(settings, data, console)
     torch.manual_seed(settings.seed)
     backbone = backbone_from(settings.backbone, settings.head.name)
     _print_backbone(settings, backbone, console)
@@ -158,7 +158,7 @@ def _output(settings: Settings) -> Path:
     return Path("runs") / f"{settings.task}-{settings.backbone.name.replace('/', '-')}-{now}"
 
 
-def _print_data(data: "DataSet[Any]", console: Console) -> None:
+def _print_data(settings: Settings, data: "DataSet[Any]", console: Console) -> None:
     console.print(str(data), markup=False)
     for line in data.dropped[:_DROPPED_SHOWN]:
         console.print(f"warning: dropped: {line}", markup=False)
@@ -166,6 +166,24 @@ def _print_data(data: "DataSet[Any]", console: Console) -> None:
         console.print(f"warning: {len(data.dropped)} boxes dropped in all")
     if missing := data.classes_without_objects():
         console.print(f"warning: train has nothing of: {', '.join(missing)}", markup=False)
+    _print_odd(settings, data, console)
+
+
+def _print_odd(settings: Settings, data: "DataSet[Any]", console: Console) -> None:
+    from tasks.data.doctor import quick_faults
+    from tasks.data.faults import CHECKS
+
+    faults = list(data.faults)
+    if settings.task == "detection":
+        faults += quick_faults(data, settings.data.image_size, settings.head.detections_per_image)
+    odd: dict[str, list[str]] = {}
+    for fault in faults:
+        if fault.level == "warning" and not fault.check.startswith("class-"):
+            odd.setdefault(fault.check, []).append(fault.message)
+    for name, lines in odd.items():
+        console.print(f"warning: {len(lines)} {CHECKS[name].what} (the first: {lines[0]})", markup=False)
+    if odd:
+        console.print("warning: tools/doctor.py tells of each, and what to do")
 
 
 def _print_backbone(settings: Settings, backbone: "Backbone", console: Console) -> None:

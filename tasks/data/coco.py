@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 
 from backbones.errors import InputError, nearest
+from tasks.data.faults import Faults, Place
 from tasks.data.index import Objects, Samples, index_samples
 from tasks.data.masks import MaskedSample, MaskedSamples
 from tasks.data.objects import drawn
@@ -58,7 +60,7 @@ def is_coco(folder: Path) -> bool:
     return any(_split_file(folder, split) for split in _SPLITS)
 
 
-def read_coco(folder: Path, *, outlines: bool = False) -> DataSet[Sample]:
+def read_coco(folder: Path, *, outlines: bool = False, faults: Faults | None = None) -> DataSet[Sample]:
     """Read annotations/instances_{train,val,test}*.json or annotations/{train,val,test}.json, or the
     {train,valid,test}/_annotations.coco.json of exports.
 
@@ -67,29 +69,30 @@ def read_coco(folder: Path, *, outlines: bool = False) -> DataSet[Sample]:
 
     Args:
         outlines: keep the objects' segmentations too.
+        faults: takes what is found, and may keep errors.
 
     Raises:
         InputError: a file is missing or unreadable, its parts disagree, or val or test has a class that
             train lacks.
     """
+    faults = faults or Faults()
     files = {split: path for split in _SPLITS if (path := _split_file(folder, split)) is not None}
     if "train" not in files:
         raise InputError(f"{folder}: has no train split; wanted is annotations/instances_train*.json")
     classes: tuple[str, ...] = ()
     category_ids: tuple[int, ...] = ()
-    dropped: list[str] = []
     splits: dict[str, Samples] = {}
     for split, path in files.items():
         content = _read(path)
-        categories = _categories(path, content)
+        categories = _categories(path, content, faults)
         if not classes:
             category_ids, classes = tuple(categories), tuple(categories.values())
-        splits[split], lines = _read_split(folder, path, content, _labels(path, categories, classes), outlines)
-        dropped += lines
-    return DataSet("COCO", classes, splits, tuple(dropped), category_ids)
+        labels = _labels(path, categories, classes, faults)
+        splits[split] = _read_split(folder, path, content, labels, outlines, faults)
+    return DataSet("COCO", classes, splits, tuple(faults.found), category_ids)
 
 
-def read_coco_masks(folder: Path) -> DataSet[MaskedSample]:
+def read_coco_masks(folder: Path, *, faults: Faults | None = None) -> DataSet[MaskedSample]:
     """The same files as masks: the background and a class for every category.
 
     Where objects overlap the smaller one is seen; crowd regions are ignored.
@@ -97,9 +100,9 @@ def read_coco_masks(folder: Path) -> DataSet[MaskedSample]:
     Raises:
         InputError: as `read_coco`.
     """
-    data = read_coco(folder, outlines=True)
+    data = read_coco(folder, outlines=True, faults=faults)
     splits = {split: _masked(samples) for split, samples in data.splits.items() if isinstance(samples, Samples)}
-    return DataSet("COCO, outlines as masks", (BACKGROUND, *data.classes), splits, data.dropped)
+    return DataSet("COCO, outlines as masks", (BACKGROUND, *data.classes), splits, data.faults)
 
 
 def _masked(samples: Samples) -> MaskedSamples:
@@ -144,50 +147,47 @@ def _read(path: Path) -> _File:
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:
-            # Python writes NaN and Infinity, which JSON does not have: found again as null, with their place.
-            return _decoder.decode(msgspec.json.encode(json.loads(content)))
+            # Python writes NaN and Infinity, which JSON does not have.
+            return _converted(json.loads(content))
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: not a COCO file: {error}") from None
     except (OSError, ValueError, msgspec.DecodeError) as error:
         raise InputError(f"{path}: not readable JSON: {error}") from None
 
 
-def _categories(path: Path, content: _File) -> dict[int, str]:
+def _converted(content: Any) -> _File:
+    for item in content["annotations"] if isinstance(content, dict) else []:
+        item["segmentation"] = msgspec.Raw(msgspec.json.encode(item.get("segmentation")))
+    return msgspec.convert(content, _File)
+
+
+def _categories(path: Path, content: _File, faults: Faults) -> dict[int, str]:
     categories = {item.id: item.name for item in sorted(content.categories, key=lambda item: item.id)}
     if len(set(categories.values())) < len(content.categories):
-        raise InputError(f"{path}: two categories share an id or a name")
+        faults.add("class-twice", f"{path}: two categories share an id or a name")
     if not categories:
         raise InputError(f"{path}: lists no categories")
     return categories
 
 
-def _labels(path: Path, categories: dict[int, str], classes: tuple[str, ...]) -> dict[int, int]:
+def _labels(path: Path, categories: dict[int, str], classes: tuple[str, ...], faults: Faults) -> dict[int, int]:
     for name in categories.values():
         if name not in classes:
-            raise InputError(f"{path}: train has no class {name!r}{nearest(name, classes)}")
-    return {category: classes.index(name) for category, name in categories.items()}
+            faults.add("class-unknown", f"{path}: train has no class {name!r}{nearest(name, classes)}")
+    return {category: classes.index(name) for category, name in categories.items() if name in classes}
 
 
 def _read_split(
-    folder: Path, path: Path, content: _File, labels: dict[int, int], outlines: bool
-) -> tuple[Samples, list[str]]:
-    images, annotations = content.images, content.annotations
-    if not images:
+    folder: Path, path: Path, content: _File, labels: dict[int, int], outlines: bool, faults: Faults
+) -> Samples:
+    if not content.images:
         raise InputError(f"{path}: lists no pictures")
-    place = {image.id: position for position, image in enumerate(images)}
-    if len(place) < len(images):
-        raise InputError(f"{path}: two pictures share an id")
-    if len({image.file_name for image in images}) < len(images):
-        raise InputError(f"{path}: two pictures share a file name")
-    pictures = _picture_folder(folder, path, images[0].file_name)
-    sizes = [_size(image, pictures) for image in images]
+    pictures = _picture_folder(folder, path, content.images[0].file_name)
+    images, sizes = _images(path, pictures, content.images, faults)
     names = [image.file_name for image in images]
-    check_pictures(pictures, names, sizes)
-    for item in annotations:
-        if item.image_id not in place:
-            raise InputError(f"{path}: annotation {item.id} is for picture {item.image_id}, which is not listed")
-        if item.category_id not in labels:
-            raise InputError(f"{path}: annotation {item.id} has category {item.category_id}, which is not listed")
+    check_pictures(pictures, names, sizes, faults)
+    place = {image.id: position for position, image in enumerate(images)}
+    annotations, positions = _annotations(path, content, place, labels, faults)
     objects = Objects(
         picture=[place[item.image_id] for item in annotations],
         boxes=[(x, y, x + width, y + height) for x, y, width, height in (item.bbox for item in annotations)],
@@ -197,12 +197,66 @@ def _read_split(
         segmentations=[bytes(item.segmentation) for item in annotations] if outlines else [],
     )
 
-    def told(number: int) -> str:
+    def told(number: int) -> Place:
         item = annotations[number]
-        return f"{path}: {names[place[item.image_id]]}: annotation {item.id}"
+        text = f"{path}: {names[place[item.image_id]]}: annotation {item.id}"
+        return Place(text, path, positions[number])
 
     ids = [msgspec.json.encode(image.id) for image in images]
-    return index_samples(names, pictures, sizes, objects, told, ids)
+    return index_samples(names, pictures, sizes, objects, told, ids, faults)
+
+
+def _images(
+    path: Path, pictures: Path, images: list[_Image], faults: Faults
+) -> tuple[list[_Image], list[tuple[float, float]]]:
+    """Each picture once, and the sizes."""
+    ids: set[Id] = set()
+    names: set[str] = set()
+    kept, sizes = [], []
+    for image in images:
+        if image.id in ids or image.file_name in names:
+            what = f"two pictures share the {'id' if image.id in ids else 'file name'}"
+            faults.add("picture-listed-twice", f"{path}: {what} {image.id if image.id in ids else image.file_name}")
+            continue
+        ids.add(image.id)
+        names.add(image.file_name)
+        with faults.skipping():
+            sizes.append(_size(image, pictures))
+            kept.append(image)
+    return kept, sizes
+
+
+def _annotations(
+    path: Path, content: _File, place: dict[Id, int], labels: dict[int, int], faults: Faults
+) -> tuple[list[_Annotation], list[int]]:
+    """Those of a listed picture and class, and where they stand in the file."""
+    items = content.annotations
+    positions = [k for k, item in enumerate(items) if item.image_id in place and item.category_id in labels]
+    if len(positions) < len(items):
+        listed, known = {image.id for image in content.images}, {item.id for item in content.categories}
+        for position, item in enumerate(items):
+            told = Place(f"{path}: annotation {item.id}", path, position)
+            if item.image_id not in listed:
+                line = f"{told.text} is for picture {item.image_id}, which is not listed"
+                faults.add("annotation-orphan", line, place=told)
+            elif item.category_id not in known:
+                line = f"{told.text} has category {item.category_id}, which is not listed"
+                faults.add("class-unknown", line, place=told)
+    _report_ids(path, [item.id for item in items], faults)
+    return [items[position] for position in positions], positions
+
+
+def _report_ids(path: Path, ids: list[Id], faults: Faults) -> None:
+    if 0 in ids:
+        position = ids.index(0)
+        place = Place(f"{path}: annotation 0", path, position)
+        faults.add("annotation-id-zero", f"{path}: annotation {position + 1} of the file has the id 0", place=place)
+    if len(set(ids)) == len(ids):
+        return
+    for number, count in Counter(ids).items():
+        if count > 1:
+            place = Place(f"{path}: annotation {number}", path, ids.index(number))
+            faults.add("annotation-id-twice", f"{path}: {count} annotations have the id {number}", place=place)
 
 
 def _size(image: Any, pictures: Path) -> tuple[float, float]:

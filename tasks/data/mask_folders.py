@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from backbones.errors import InputError
+from tasks.data.faults import DataError, Fault, Faults
 from tasks.data.masks import ClassMap, MaskedSample, MaskedSamples, MaskFile, read_values
-from tasks.data.pictures import picture_size
+from tasks.data.pictures import PICTURES, picture_size
 from tasks.data.samples import DataSet
 
-_PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
 _MASKS = ("masks", "mask", "labels", "annotations", "SegmentationClass")
 _IGNORED = ("unlabelled", "unlabeled", "void", "ignore")
@@ -23,11 +23,11 @@ Pair = tuple[Path, Path]
 
 
 def is_mask_folders(folder: Path) -> bool:
-    return bool(_find_splits(folder))
+    return bool(_find_splits(folder, Faults(going_on=True)))
 
 
 def read_mask_folders(
-    folder: Path, *, classes: Sequence[str] = (), ignore_index: int | None = None
+    folder: Path, *, classes: Sequence[str] = (), ignore_index: int | None = None, faults: Faults | None = None
 ) -> DataSet[MaskedSample]:
     """Pictures and masks of one of these layouts, paired by name; a mask may end in _mask, _label or _L:
 
@@ -41,17 +41,18 @@ def read_mask_folders(
     Args:
         classes: the names of the values 0, 1, ..., instead of those in the file.
         ignore_index: one more value to ignore.
+        faults: takes what is found, and may keep errors.
 
     Raises:
         InputError: no train split, a missing mask, another size than the picture's, a stray value.
     """
-    splits = {split: pairs for split, pairs in _find_splits(folder).items() if pairs}
+    faults = faults or Faults()
+    splits = {split: pairs for split, pairs in _find_splits(folder, faults).items() if pairs}
     if "train" not in splits:
         raise InputError(f"{folder}: has no pictures with masks to train on (train)")
-    for image, mask in (pair for pairs in splits.values() for pair in pairs):
-        _check_sizes(image, mask)
+    splits = {split: _whole(pairs, faults) for split, pairs in splits.items()}
     masks = [mask for pairs in splits.values() for _, mask in pairs]
-    class_map, layout = _class_map(folder, masks, classes, ignore_index)
+    class_map, layout = _class_map(folder, masks, classes, ignore_index, faults)
     return DataSet(
         layout=layout,
         classes=class_map.names,
@@ -61,10 +62,11 @@ def read_mask_folders(
             )
             for split, pairs in splits.items()
         },
+        faults=tuple(faults.found),
     )
 
 
-def _find_splits(folder: Path) -> dict[str, list[Pair]]:
+def _find_splits(folder: Path, faults: Faults) -> dict[str, list[Pair]]:
     lists = folder / "ImageSets" / "Segmentation"
     if lists.is_dir():
         images, masks = folder / "JPEGImages", folder / "SegmentationClass"
@@ -77,10 +79,10 @@ def _find_splits(folder: Path) -> dict[str, list[Pair]]:
             candidates += [(folder / name, folder / f"{name}annot"), (folder / name, folder / f"{name}_labels")]
             for images, masks in candidates:
                 if images.is_dir() and masks.is_dir():
-                    found[split] = _paired(images, masks)
+                    found[split] = _paired(images, masks, faults)
     if not found:
         whole = [folder / mask for mask in _MASKS if (folder / "images").is_dir() and (folder / mask).is_dir()]
-        found = {"train": _paired(folder / "images", whole[0])} if whole else {}
+        found = {"train": _paired(folder / "images", whole[0], faults)} if whole else {}
     return found
 
 
@@ -92,46 +94,69 @@ def _listed(file: Path, images: Path, masks: Path) -> list[Pair]:
 
 
 def _only(folder: Path, stem: str) -> Path:
-    found = sorted(path for path in folder.glob(f"{stem}.*") if path.suffix.lower() in _PICTURES)
+    found = sorted(path for path in folder.glob(f"{stem}.*") if path.suffix.lower() in PICTURES)
     return found[0] if found else folder / f"{stem}.png"  # reported as missing when it is looked for
 
 
-def _paired(images: Path, masks: Path) -> list[Pair]:
+def _paired(images: Path, masks: Path, faults: Faults) -> list[Pair]:
     by_stem = {re.sub(r"(_mask|_label|_labels|_L)$", "", path.stem): path for path in _pictures(masks)}
     if not by_stem:
         raise InputError(f"{masks}: the mask folder is empty")
     pairs = []
     for image in _pictures(images):
-        if image.stem not in by_stem:
-            raise InputError(f"{image}: has no mask in {masks}; add it or remove the picture")
-        pairs.append((image, by_stem[image.stem]))
+        if image.stem in by_stem:
+            pairs.append((image, by_stem.pop(image.stem)))
+        else:
+            line = f"{image}: has no mask in {masks}; add it or remove the picture"
+            faults.add("mask-missing", line, picture=image)
+    for mask in by_stem.values():
+        faults.add("label-unlisted", f"{mask}: there is no picture of this name in {images}")
     return pairs
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+
+
+def _whole(pairs: Sequence[Pair], faults: Faults) -> list[Pair]:
+    kept = []
+    for image, mask in pairs:
+        try:
+            _check_sizes(image, mask)
+        except DataError as error:
+            faults.add(error.fault.check, str(error), picture=image)
+        else:
+            kept.append((image, mask))
+    return kept
 
 
 def _check_sizes(image: Path, mask: Path) -> None:
-    if not mask.is_file():
-        raise InputError(f"{mask}: the mask is missing; restore it or remove its picture")
-    size, mask_size = picture_size(image), picture_size(mask)
+    size, mask_size = picture_size(image), _mask_size(mask)
     if size != mask_size:
-        raise InputError(
+        line = (
             f"{mask}: is {mask_size[0]}x{mask_size[1]} pixels, its picture {image} {size[0]}x{size[1]}; "
             f"masks must have their pictures' sizes"
         )
+        raise DataError(Fault("mask-size", line))
+
+
+def _mask_size(mask: Path) -> tuple[int, int]:
+    try:
+        return picture_size(mask)
+    except DataError:
+        read_values(mask, {})  # which says so of a mask
+        raise
 
 
 def _class_map(
-    folder: Path, masks: Sequence[Path], names: Sequence[str], ignore_index: int | None
+    folder: Path, masks: Sequence[Path], names: Sequence[str], ignore_index: int | None, faults: Faults
 ) -> tuple[ClassMap, str]:
     ignored = {_VOC_IGNORED} | ({ignore_index} if ignore_index is not None else set())
     file = folder / "classes.txt"
     if names:
         return _named(list(names), {}, ignored), "mask folders (classes as given)"
     if not file.is_file():
-        return _counted(masks, ignored), "mask folders (classes counted from the masks)"
+        return _counted(masks, ignored, faults), "mask folders (classes counted from the masks)"
     lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     coloured = [len(line) > 3 and all(part.isdigit() for part in line[-3:]) for line in lines]
     if any(coloured) and not all(coloured):
@@ -151,10 +176,11 @@ def _named(names: Sequence[str], colours: dict[tuple[int, int, int], int], ignor
     return ClassMap(tuple(names[value] for value in kept), tuple(kept), frozenset(left_out), colours)
 
 
-def _counted(masks: Iterable[Path], ignored: set[int]) -> ClassMap:
+def _counted(masks: Iterable[Path], ignored: set[int], faults: Faults) -> ClassMap:
     values: set[int] = set()
     for mask in masks:
-        values |= set(np.unique(read_values(mask, {})).tolist())
+        with faults.skipping():
+            values |= set(np.unique(read_values(mask, {})).tolist())
     left_out = frozenset(ignored & values if values != _BINARY else ignored - _BINARY)
     kept = sorted(values - left_out)
     if len(kept) > _MOST_CLASSES:

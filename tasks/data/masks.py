@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from backbones.errors import InputError
+from tasks.data.faults import DataError, Fault
 from tasks.data.samples import Indexed, Rendered, read_source
 
 IGNORE = 255  # the label of pixels that count nowhere
@@ -36,6 +37,11 @@ class MaskedSample:
     name: str
     source: Path | Rendered
     mask: Masked
+
+    @property
+    def file(self) -> Path | None:
+        """Of the picture, unless it is made."""
+        return self.source if isinstance(self.source, Path) else None
 
     def read(self) -> NDArray[np.uint8]:
         """The picture as uint8 RGB (H, W, 3)."""
@@ -141,11 +147,12 @@ class ClassMap:
         if (labels < 0).any():
             stray, counts = np.unique(values[labels < 0], return_counts=True)
             known = f"{min(self.values)}..{max(self.values)}" if len(self.values) > 1 else str(self.values[0])
-            raise InputError(
+            line = (
                 f"{where}: {counts[0]} pixels have the value {stray[0]}, which is no class (classes have {known}"
                 f"{', ignored are ' + ', '.join(map(str, sorted(self.ignored))) if self.ignored else ''}); "
                 f"correct the mask, or name the class in classes.txt"
             )
+            raise DataError(Fault("mask-stray", line))
         return labels.astype(np.uint8)
 
 
@@ -173,9 +180,11 @@ def read_values(path: Path, colours: dict[tuple[int, int, int], int]) -> NDArray
                 return np.asarray(image).astype(np.uint16)
             pixels = np.asarray(image.convert("RGB")).astype(np.uint32)
     except FileNotFoundError:
-        raise InputError(f"{path}: the mask is missing; restore it or remove its picture") from None
+        line = f"{path}: the mask is missing; restore it or remove its picture"
+        raise DataError(Fault("mask-missing", line)) from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable mask ({' '.join(str(error).split())}); replace it") from None
+        line = f"{path}: not a readable mask ({' '.join(str(error).split())}); replace it"
+        raise DataError(Fault("mask-unreadable", line)) from None
     if not colours:
         if (pixels == pixels[..., :1]).all():
             return pixels[..., 0].astype(np.uint16)  # grey, saved in three equal channels
@@ -189,6 +198,7 @@ def read_values(path: Path, colours: dict[tuple[int, int, int], int]) -> NDArray
         colour = (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255)
         if colour not in colours:
             count = int((inverse == position).sum())
-            raise InputError(f"{path}: {count} pixels have the colour {colour}, which classes.txt does not name")
+            line = f"{path}: {count} pixels have the colour {colour}, which classes.txt does not name"
+            raise DataError(Fault("mask-stray", line))
         values[position] = colours[colour]
     return values[inverse].reshape(packed.shape)

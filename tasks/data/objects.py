@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from backbones.errors import InputError
+from tasks.data.faults import DataError, Fault
 from tasks.data.masks import IGNORE, Labels, MaskedSample
 from tasks.data.samples import Rendered, Sample
 
@@ -40,7 +40,8 @@ def object_mask(segmentation: bytes, size: tuple[int, int], where: str) -> NDArr
             return empty
         if isinstance(content, dict):
             if list(content["size"]) != [height, width]:
-                raise InputError(f"{where}: the mask is of {content['size']} pixels, the picture of {[height, width]}")
+                line = f"{where}: the mask is of {content['size']} pixels, the picture of {[height, width]}"
+                raise DataError(Fault("outline-broken", line))
             packed = coco_mask.frPyObjects(content, height, width) if isinstance(content["counts"], list) else content
             return coco_mask.decode(packed).astype(np.bool_)
         if not isinstance(content, list):
@@ -50,9 +51,8 @@ def object_mask(segmentation: bytes, size: tuple[int, int], where: str) -> NDArr
             return empty
         return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))).astype(np.bool_)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{where}: not a segmentation ({error}); wanted are polygons or a run-length encoding"
-        ) from None
+        line = f"{where}: not a segmentation ({error}); wanted are polygons or a run-length encoding"
+        raise DataError(Fault("outline-broken", line)) from None
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class DrawnMask:
         sample = self.sample
         drawn = np.zeros((sample.size[1], sample.size[0]), np.uint8)
         for number in sorted(range(len(sample.labels)), key=lambda k: (not sample.crowd[k], -sample.areas[k])):
-            pixels = object_mask(sample.segmentations[number], sample.size, f"{sample.name}: object {number + 1}")
+            pixels = object_mask(sample.segmentations[number], sample.size, f"{sample.where}: object {number + 1}")
             drawn[pixels] = IGNORE if sample.crowd[number] else sample.labels[number] + _OBJECT
         return drawn
 

@@ -6,6 +6,7 @@ from typing import Any
 from backbones.errors import InputError
 from tasks.config import SHAPES, DataSettings
 from tasks.data.coco import is_coco, read_coco, read_coco_masks
+from tasks.data.faults import Faults
 from tasks.data.mask_folders import is_mask_folders, read_mask_folders
 from tasks.data.samples import DataSet, with_val
 from tasks.data.shapes import masked_shapes_data, shapes_data
@@ -22,49 +23,57 @@ _BOX_LAYOUTS = (
 )
 
 
-def open_data(settings: DataSettings, task: str = "detection", *, outlines: bool = False) -> DataSet[Any]:
+class LayoutError(InputError):
+    """What was asked for is not a data set of a known layout, or not one for this task."""
+
+
+def open_data(
+    settings: DataSettings, task: str = "detection", *, outlines: bool = False, faults: Faults | None = None
+) -> DataSet[Any]:
     """Read the data set that the settings name, with what the task learns from: boxes or masks.
 
     Where there is no val split, a share of train becomes it.
 
     Args:
         outlines: keep the objects' outlines too, which masks are made from.
+        faults: takes what is found, and may keep errors.
 
     Raises:
-        InputError: the folder is missing, empty or of no known layout, or its content is wrong; or an object has no
-            outline where they are wanted.
+        LayoutError: the folder is missing, empty, of no known layout, or not for this task.
+        InputError: its content is wrong; or an object has no outline where they are wanted.
     """
     if settings.path == SHAPES:
         make = shapes_data if task == "detection" else masked_shapes_data
         return make(settings.count, settings.image_size)
     folder = Path(settings.path)
     if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such data folder")
+        raise LayoutError(f"{folder}: there is no such data folder")
     if not any(folder.iterdir()):
-        raise InputError(f"{folder}: the data folder is empty")
-    data = _masks(folder, settings) if task == "segmentation" else _boxes(folder, settings, outlines)
+        raise LayoutError(f"{folder}: the data folder is empty")
+    faults = faults or Faults()
+    data = _masks(folder, settings, faults) if task == "segmentation" else _boxes(folder, settings, outlines, faults)
     return with_val(data, settings.val_fraction, settings.split_seed)
 
 
-def _masks(folder: Path, settings: DataSettings) -> DataSet[Any]:
+def _masks(folder: Path, settings: DataSettings, faults: Faults) -> DataSet[Any]:
     if is_mask_folders(folder):
-        return read_mask_folders(folder, classes=settings.classes, ignore_index=settings.ignore_index)
+        return read_mask_folders(folder, classes=settings.classes, ignore_index=settings.ignore_index, faults=faults)
     if settings.classes or settings.ignore_index is not None:
-        raise InputError(
+        raise LayoutError(
             f"{folder}: data.classes and data.ignore_index are for folders of masks; here the file names them"
         )
     if is_coco(folder):
-        return read_coco_masks(folder)
-    raise InputError(f"{folder}: no layout of masks that is known here; wanted are {_MASK_LAYOUTS}")
+        return read_coco_masks(folder, faults=faults)
+    raise LayoutError(f"{folder}: no layout of masks that is known here; wanted are {_MASK_LAYOUTS}")
 
 
-def _boxes(folder: Path, settings: DataSettings, outlines: bool) -> DataSet[Any]:
+def _boxes(folder: Path, settings: DataSettings, outlines: bool, faults: Faults) -> DataSet[Any]:
     if is_coco(folder):
-        return read_coco(folder, outlines=outlines)
+        return read_coco(folder, outlines=outlines, faults=faults)
     if is_yolo(folder):
-        return read_yolo(folder, outlines=outlines)
+        return read_yolo(folder, outlines=outlines, faults=faults)
     if is_voc(folder):
         if outlines:
-            raise InputError(f"{folder}: Pascal VOC has boxes and no outlines; mask_rcnn needs COCO or YOLO polygons")
-        return read_voc(folder, one_based=settings.voc_one_based)
-    raise InputError(f"{folder}: no layout that is known here; wanted are {_BOX_LAYOUTS}")
+            raise LayoutError(f"{folder}: Pascal VOC has boxes and no outlines; mask_rcnn needs COCO or YOLO polygons")
+        return read_voc(folder, one_based=settings.voc_one_based, faults=faults)
+    raise LayoutError(f"{folder}: no layout that is known here; wanted are {_BOX_LAYOUTS}")

@@ -12,16 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from backbones.errors import InputError
+from tasks.data.faults import DataError, Fault, Faults
 
 # What a whole file of the kind ends with; cameras and web servers may append something behind it.
 _ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _TAIL_BYTES = 64 * 1024
 _MOST_OPENED = 5000
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 # What Pillow raises where a file is no picture, a broken one, or absurdly large.
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 # EXIF: orientations 5 to 8 lie on their side.
-_ORIENTATION, _FIRST_TURNED = 0x0112, 5
+_ORIENTATION, _FIRST_ON_SIDE = 0x0112, 5
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -37,7 +38,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
                 deep = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
                 return np.repeat((deep >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
             return np.array(image.convert("RGB"))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _unreadable(path, error) from error
 
 
@@ -54,11 +55,16 @@ def _header(path: Path) -> tuple[tuple[int, int], str]:
     """The size as `picture_size` gives it, and Pillow's name of the format."""
     try:
         with Image.open(path) as file:
-            turned = file.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
-            size = (file.height, file.width) if turned else (file.width, file.height)
+            on_its_side = file.getexif().get(_ORIENTATION, 1) >= _FIRST_ON_SIDE
+            size = (file.height, file.width) if on_its_side else (file.width, file.height)
             return size, file.format or ""
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _unreadable(path, error) from error
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Whether its EXIF orientation says that it is to be turned or mirrored."""
+    return bool(image.getexif().get(_ORIENTATION, 1) > 1)
 
 
 def check_size(path: Path, size: tuple[float, float], told: tuple[float, float]) -> None:
@@ -68,24 +74,29 @@ def check_size(path: Path, size: tuple[float, float], told: tuple[float, float])
         size, told: (width, height) in pixels, EXIF orientation applied.
     """
     if size != told:
-        raise InputError(
+        message = (
             f"{path}: is {size[0]:g}x{size[1]:g} pixels (turned as its EXIF orientation says), its annotation says "
             f"{told[0]:g}x{told[1]:g}; annotate the picture as it is"
         )
+        raise DataError(Fault("picture-size", message, path))
 
 
-def check_pictures(folder: Path, names: Sequence[str], sizes: Sequence[tuple[float, float]]) -> None:
+def check_pictures(
+    folder: Path, names: Sequence[str], sizes: Sequence[tuple[float, float]], faults: Faults | None = None
+) -> None:
     """Find, without decoding them, pictures that are missing, cut short, or not of the size that is told.
 
     Of more than 5,000 pictures only the missing are looked for, since opening each takes minutes; the others are
     found when they are read.
 
     Raises:
-        InputError: there is one.
+        InputError: there is one, and `faults` does not keep them.
     """
+    faults = faults or Faults()
     if len(names) <= _MOST_OPENED:
         for name, told in zip(names, sizes, strict=True):
-            _check_whole(folder / name, told)
+            with faults.skipping():
+                _check_whole(folder / name, told)
         return
     listed: dict[str, set[str]] = {}
     for name in names:
@@ -93,7 +104,8 @@ def check_pictures(folder: Path, names: Sequence[str], sizes: Sequence[tuple[flo
         if parent not in listed:
             listed[parent] = set(os.listdir(folder / parent)) if (folder / parent).is_dir() else set()
         if file not in listed[parent]:
-            raise _unreadable(folder / name, FileNotFoundError())
+            with faults.skipping():
+                raise _unreadable(folder / name, FileNotFoundError())
 
 
 def _check_whole(path: Path, told: tuple[float, float]) -> None:
@@ -107,8 +119,10 @@ def _check_whole(path: Path, told: tuple[float, float]) -> None:
         read_picture(path)  # its end may lie before a long appendix
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def _unreadable(path: Path, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
-        return InputError(f"{path}: the picture is missing; restore it or remove its annotation")
+        message = f"{path}: the picture is missing; restore it or remove its annotation"
+        return DataError(Fault("picture-missing", message))
     reason = " ".join(str(error).split())
-    return InputError(f"{path}: not a readable picture ({reason}); replace it or remove its annotation")
+    message = f"{path}: not a readable picture ({reason}); replace it or remove its annotation"
+    return DataError(Fault("picture-truncated" if "truncated" in reason else "picture-unreadable", message))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backbones.errors import InputError
+from tasks.data.faults import Fault
 from tasks.data.pictures import check_size, read_picture
 
 Image = NDArray[np.uint8]
@@ -51,6 +52,16 @@ class Sample:
     areas: NDArray[np.float64]
     crowd: NDArray[np.bool_]
     segmentations: tuple[bytes, ...] = ()
+
+    @property
+    def file(self) -> Path | None:
+        """Of the picture, unless it is made."""
+        return self.source if isinstance(self.source, Path) else None
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return str(self.file or self.name)
 
     def read(self) -> Image:
         """The picture as uint8 RGB (H, W, 3).
@@ -99,20 +110,25 @@ class DataSet(Generic[S]):
         layout: the format, as a person calls it.
         classes: the names; a label is a position in it.
         splits: "train", "val" and perhaps "test".
-        dropped: a line for every annotation left out.
+        faults: what the reader found wrong, none of which stops a training.
         category_ids: what the annotation file calls each class, where it numbers them.
     """
 
     layout: str
     classes: tuple[str, ...]
     splits: Mapping[str, Split[S]]
-    dropped: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
     category_ids: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{len(samples)} {split}" for split, samples in self.splits.items())
         count = f"{len(self.classes)} class{'es' if len(self.classes) > 1 else ''}"
         return f"{self.layout}: {sizes} pictures; {count}: {', '.join(self.classes)}"
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """A line for every annotation left out."""
+        return tuple(fault.message for fault in self.faults if fault.level == "dropped")
 
     def classes_without_objects(self, split: str = "train") -> list[str]:
         """The classes that `split` has nothing of."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from tasks.data.faults import Place
 from tasks.data.index import Objects, Samples, index_samples
 from tasks.data.masks import MaskedSample, MaskedSamples
 from tasks.data.samples import DataSet, Sample
@@ -125,8 +126,8 @@ def shape_samples(pictures: Sequence[ShapePicture]) -> Samples:
             objects.add(number, box, label, area=float(len(rows)))
             objects.segmentations.append(_outline(mask == shape))
     sizes = [(picture.width, picture.height) for picture in pictures]
-    samples, _ = index_samples([picture.name for picture in pictures], pictures, sizes, objects, lambda k: f"shape {k}")
-    return samples
+    names = [picture.name for picture in pictures]
+    return index_samples(names, pictures, sizes, objects, lambda number: Place(f"shape {number}"))
 
 
 def _outline(mask: NDArray[np.bool_]) -> bytes:

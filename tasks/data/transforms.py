@@ -132,7 +132,7 @@ class Made:
 
 def _masks_of(sample: Sample) -> NDArray[np.uint8]:
     masks = [
-        object_mask(text, sample.size, f"{sample.name}: object {number}")
+        object_mask(text, sample.size, f"{sample.where}: object {number}")
         for number, text in enumerate(sample.segmentations, start=1)
     ]
     return np.stack(masks).astype(np.uint8) if masks else np.zeros((0, sample.size[1], sample.size[0]), np.uint8)

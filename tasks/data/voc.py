@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backbones.errors import InputError, nearest
+from tasks.data.faults import DataError, Fault, Faults, Place
 from tasks.data.index import Objects, Samples, index_samples
 from tasks.data.pictures import check_pictures, picture_size
 from tasks.data.samples import DataSet, Sample
@@ -34,7 +35,7 @@ class _Annotation:
     objects: tuple[_Object, ...]
 
 
-def read_voc(folder: Path, *, one_based: bool = False) -> DataSet[Sample]:
+def read_voc(folder: Path, *, one_based: bool = False, faults: Faults | None = None) -> DataSet[Sample]:
     """Read the splits that ImageSets/Main lists.
 
     Classes are the names in train, in alphabetical order. Coordinates are taken as they stand: x_max
@@ -43,47 +44,55 @@ def read_voc(folder: Path, *, one_based: bool = False) -> DataSet[Sample]:
     Args:
         one_based: coordinates count pixels from 1 and include the last, as in the original challenge:
             1 is taken from x_min and y_min.
+        faults: takes what is found, and may keep errors.
 
     Raises:
         InputError: a file is missing or unreadable, or val or test has a class that train lacks.
     """
-    annotations = {split: _read_split(folder, split) for split in ("train", "val", "test")}
+    faults = faults or Faults()
+    annotations = {split: _read_split(folder, split, faults) for split in ("train", "val", "test")}
     found = {split: items for split, items in annotations.items() if items is not None}
     if "train" not in found:
         raise InputError(f"{folder / 'ImageSets/Main/train.txt'}: missing; it names the train pictures")
     classes = tuple(sorted({item.name for annotation in found["train"] for item in annotation.objects}))
     if not classes:
         raise InputError(f"{folder}: no object in any of the {len(found['train'])} training annotations")
-    dropped: list[str] = []
-    splits: dict[str, Samples] = {}
-    for split, items in found.items():
-        splits[split], lines = _index(items, folder / "JPEGImages", classes, one_based)
-        dropped += lines
-    return DataSet("Pascal VOC", classes, splits, tuple(dropped))
+    pictures = folder / "JPEGImages"
+    splits = {split: _index(items, pictures, classes, one_based, faults) for split, items in found.items()}
+    _report_unlisted(folder, {annotation.path for items in found.values() for annotation in items}, faults)
+    return DataSet("Pascal VOC", classes, splits, tuple(faults.found))
 
 
 def _index(
-    annotations: Sequence[_Annotation], pictures: Path, classes: tuple[str, ...], one_based: bool
-) -> tuple[Samples, list[str]]:
+    annotations: Sequence[_Annotation], pictures: Path, classes: tuple[str, ...], one_based: bool, faults: Faults
+) -> Samples:
     names = [annotation.picture.name for annotation in annotations]
     sizes = [(annotation.width, annotation.height) for annotation in annotations]
-    check_pictures(pictures, names, sizes)
+    check_pictures(pictures, names, sizes, faults)
     objects, told = Objects(), []
     first = 1.0 if one_based else 0.0
     for position, annotation in enumerate(annotations):
         for number, item in enumerate(annotation.objects, start=1):
             if item.name not in classes:
-                raise InputError(
+                line = (
                     f"{annotation.path}: the class {item.name!r} does not occur in train"
                     f"{nearest(item.name, classes)} (train has {', '.join(classes)})"
                 )
+                faults.add("class-unknown", line, picture=annotation.picture, box=item.box)
+                continue
             x_min, y_min, x_max, y_max = item.box
             objects.add(position, (x_min - first, y_min - first, x_max, y_max), classes.index(item.name))
-            told.append(f"{annotation.path}: object {number} ({item.name})")
-    return index_samples(names, pictures, sizes, objects, told.__getitem__)
+            told.append(Place(f"{annotation.path}: object {number} ({item.name})", annotation.path, number - 1))
+    return index_samples(names, pictures, sizes, objects, told.__getitem__, faults=faults)
 
 
-def _read_split(folder: Path, split: str) -> list[_Annotation] | None:
+def _report_unlisted(folder: Path, listed: set[Path], faults: Faults) -> None:
+    broken = {fault.place.file for fault in faults.found if fault.place is not None}
+    for path in sorted(set((folder / "Annotations").glob("*.xml")) - listed - broken):
+        faults.add("label-unlisted", f"{path}: no split lists it")
+
+
+def _read_split(folder: Path, split: str, faults: Faults) -> list[_Annotation] | None:
     listings = [folder / "ImageSets" / "Main" / f"{name}.txt" for name in _SPLIT_NAMES[split]]
     listing = next((path for path in listings if path.is_file()), None)
     if listing is None:
@@ -99,10 +108,12 @@ def _read_split(folder: Path, split: str) -> list[_Annotation] | None:
     names = [line if line in pictures else re.sub(r"\s+-?[01]$", "", line) for line in lines]
     annotations = []
     for name in dict.fromkeys(names):
-        path = folder / "Annotations" / f"{name}.xml"
         if name not in pictures:
-            raise InputError(f"{folder / 'JPEGImages' / name}.jpg: missing, but {listing} names it")
-        annotations.append(_read_xml(path, pictures[name]))
+            line = f"{folder / 'JPEGImages' / name}.jpg: missing, but {listing} names it"
+            faults.add("picture-missing", line)
+            continue
+        with faults.skipping():
+            annotations.append(_read_xml(folder / "Annotations" / f"{name}.xml", pictures[name]))
     return annotations
 
 
@@ -123,9 +134,11 @@ def _read_xml(path: Path, picture: Path) -> _Annotation:
             for item in root.iter("object")
         )
     except FileNotFoundError:
-        raise InputError(f"{path}: missing; {picture.name} has no annotation") from None
+        line = f"{path}: missing; {picture.name} has no annotation"
+        raise DataError(Fault("annotation-unreadable", line, picture)) from None
     except (ElementTree.ParseError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable Pascal VOC annotation: {error}") from None
+        line = f"{path}: not a readable Pascal VOC annotation: {error}"
+        raise DataError(Fault("annotation-unreadable", line, picture, place=Place(str(path), path))) from None
     return _Annotation(path, picture, width, height, objects)
 
 

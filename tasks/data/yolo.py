@@ -9,13 +9,14 @@ import msgspec
 import yaml
 
 from backbones.errors import InputError
+from tasks.data.faults import Faults, Place
 from tasks.data.index import Objects, Samples, index_samples
-from tasks.data.pictures import check_pictures, picture_size
+from tasks.data.pictures import PICTURES, check_pictures, picture_size
 from tasks.data.samples import DataSet, Sample
 
 _FILES = ("data.yaml", "data.yml", "dataset.yaml")
 _SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
-_PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+_CLASS_LIST = "classes.txt"  # which labelImg writes among the labels
 _BOX = 4
 _LEAST_POLYGON = 6
 _SLACK = 1e-3  # by which rounded shares may leave the picture
@@ -32,7 +33,7 @@ class _Object:
     line: int
 
 
-def read_yolo(folder: Path, *, outlines: bool = False) -> DataSet[Sample]:
+def read_yolo(folder: Path, *, outlines: bool = False, faults: Faults | None = None) -> DataSet[Sample]:
     """Read data.yaml (`names`; `train`, `val` and perhaps `test`: folders of pictures or lists of them, from `path` or
     beside the file) and labels/.../NAME.txt for images/.../NAME.jpg.
 
@@ -41,29 +42,34 @@ def read_yolo(folder: Path, *, outlines: bool = False) -> DataSet[Sample]:
 
     Args:
         outlines: keep the polygons.
+        faults: takes what is found, and may keep errors.
 
     Raises:
         InputError: a file is missing or unreadable, or a line is not of this kind, its class unknown or its
             coordinates not shares.
     """
+    faults = faults or Faults()
     file = next(folder / name for name in _FILES if (folder / name).is_file())
     content = _read_yaml(file)
     classes = _names(file, content)
     root = folder / str(content.get("path") or "")
     if not root.is_dir():  # `path` is often that of the machine where the file was written
         root = folder
-    dropped: list[str] = []
     splits: dict[str, Samples] = {}
+    labels: set[Path] = set()
     for split, keys in _SPLITS.items():
         told = next((content[key] for key in keys if content.get(key)), None)
         if told is None:
             continue
         pictures = _pictures(file, folder, root, told)
-        splits[split], lines = _read_split(folder, pictures, classes, outlines)
-        dropped += lines
+        splits[split] = _read_split(folder, pictures, classes, outlines, faults)
+        labels |= {_label_file(path) for path in pictures}
     if "train" not in splits:
         raise InputError(f"{file}: names no train pictures")
-    return DataSet("YOLO", classes, splits, tuple(dropped))
+    for path in sorted({path for place in {label.parent for label in labels} for path in place.glob("*.txt")} - labels):
+        if path.name != _CLASS_LIST:
+            faults.add("label-unlisted", f"{path}: there is no picture of this name")
+    return DataSet("YOLO", classes, splits, tuple(faults.found))
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
@@ -100,7 +106,7 @@ def _pictures(file: Path, folder: Path, root: Path, told: Any) -> list[Path]:
         if place is None:
             raise InputError(f"{file}: {entry!r} is neither a folder of pictures nor a list of them (looked in {root})")
         if place.is_dir():
-            found += [path for path in place.rglob("*") if path.suffix.lower() in _PICTURES]
+            found += [path for path in place.rglob("*") if path.suffix.lower() in PICTURES]
         else:
             lines = place.read_text(encoding="utf-8").splitlines()
             found += [(place.parent if line.startswith(".") else root) / line.strip() for line in lines if line.strip()]
@@ -110,27 +116,30 @@ def _pictures(file: Path, folder: Path, root: Path, told: Any) -> list[Path]:
 
 
 def _read_split(
-    folder: Path, pictures: Sequence[Path], classes: tuple[str, ...], outlines: bool
-) -> tuple[Samples, list[str]]:
+    folder: Path, pictures: Sequence[Path], classes: tuple[str, ...], outlines: bool, faults: Faults
+) -> Samples:
     base = folder.resolve()
     if not all(path.is_relative_to(base) for path in pictures):
         base = Path(pictures[0].anchor)
-    names = [path.relative_to(base).as_posix() for path in pictures]
-    sizes = [picture_size(path) for path in pictures]
-    check_pictures(base, names, sizes)
+    sizes: dict[Path, tuple[int, int]] = {}
+    for path in pictures:
+        with faults.skipping():
+            sizes[path] = picture_size(path)
+    names = [path.relative_to(base).as_posix() for path in sizes]
+    check_pictures(base, names, list(sizes.values()), faults)
     objects, told = Objects(), []
-    for position, (picture, size) in enumerate(zip(pictures, sizes, strict=True)):
+    for position, (picture, size) in enumerate(sizes.items()):
         labels = _label_file(picture)
-        for item in _read_labels(labels, classes) if labels.is_file() else []:
+        for item in _read_labels(labels, picture, classes, faults) if labels.is_file() else []:
             where = f"{labels}: line {item.line} ({classes[item.label]})"
             box, polygon = _scaled(item.values, size)
             objects.add(position, box, item.label)
-            told.append(where)
+            told.append(Place(where, labels, item.line - 1))
             if outlines:
                 if polygon is None:
-                    raise InputError(f"{where} is a box; masks need polygons in every line")
-                objects.segmentations.append(msgspec.json.encode([polygon]))
-    return index_samples(names, base, sizes, objects, told.__getitem__)
+                    faults.add("outline-broken", f"{where} is a box; masks need polygons in every line")
+                objects.segmentations.append(msgspec.json.encode([polygon or []]))
+    return index_samples(names, base, list(sizes.values()), objects, told.__getitem__, faults=faults)
 
 
 def _label_file(picture: Path) -> Path:
@@ -143,30 +152,45 @@ def _label_file(picture: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _read_labels(path: Path, classes: tuple[str, ...]) -> list[_Object]:
+def _read_labels(path: Path, picture: Path, classes: tuple[str, ...], faults: Faults) -> list[_Object]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+        faults.add("annotation-unreadable", f"{path}: cannot be read: {error}", picture=picture)
+        return []
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        where = f"{path}: line {number}"
         try:
-            label, *values = (float(value) for value in line.split())
-        except ValueError:
-            raise InputError(f"{where}: {line.strip()!r} is not made of numbers") from None
-        if len(values) != _BOX and (len(values) < _LEAST_POLYGON or len(values) % 2):
-            raise InputError(f"{where}: {len(values)} numbers after the class; wanted are 4, or a polygon's pairs")
-        if label not in range(len(classes)):
-            raise InputError(
-                f"{where}: the class is {label:g}; classes are numbered from 0 to {len(classes) - 1} ({classes[-1]})"
-            )
-        if not all(-_SLACK <= value <= 1 + _SLACK for value in values):  # which NaN is not either
-            raise InputError(f"{where}: {line.strip()!r} has coordinates that are no shares of the picture, 0 to 1")
-        found.append(_Object(int(label), tuple(values), number))
+            found.append(_object(line, number, classes))
+        except _LineError as error:
+            faults.add(error.check, f"{path}: line {number}: {error}", picture=picture)
     return found
+
+
+class _LineError(Exception):
+    def __init__(self, check: str, reason: str) -> None:
+        super().__init__(reason)
+        self.check = check
+
+
+def _object(line: str, number: int, classes: tuple[str, ...]) -> _Object:
+    try:
+        label, *values = (float(value) for value in line.split())
+    except ValueError:
+        raise _LineError("annotation-unreadable", f"{line.strip()!r} is not made of numbers") from None
+    if len(values) != _BOX and (len(values) < _LEAST_POLYGON or len(values) % 2):
+        reason = f"{len(values)} numbers after the class; wanted are 4, or a polygon's pairs"
+        raise _LineError("annotation-unreadable", reason)
+    if label not in range(len(classes)):
+        counted = "; does this file count from 1?" if label == len(classes) else ""
+        reason = f"the class is {label:g}; classes are numbered from 0 to {len(classes) - 1} ({classes[-1]}){counted}"
+        raise _LineError("class-unknown", reason)
+    if not all(-_SLACK <= value <= 1 + _SLACK for value in values):  # which NaN is not either
+        reason = f"{line.strip()!r} has coordinates that are no shares of the picture, 0 to 1"
+        raise _LineError("box-not-a-number", reason)
+    return _Object(int(label), tuple(values), number)
 
 
 def _scaled(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from backbones import InputError
 from tasks.data.augment import recipe, recipe_names
+from tasks.data.faults import Place
 from tasks.data.index import Objects, index_samples
 from tasks.data.samples import Image
 from tasks.data.shapes import shapes_data
@@ -147,7 +148,7 @@ def test_mosaics_keep_labels_with_their_objects() -> None:
         objects.add(number, (16, 16, 48, 48), number % 3)
     pictures = [Plain(number % 3) for number in range(9)]
     names = [str(number) for number in range(9)]
-    samples, _ = index_samples(names, pictures, [(64, 64)] * 9, objects, str)
+    samples = index_samples(names, pictures, [(64, 64)] * 9, objects, lambda number: Place(str(number)))
     transform = DetectionTransform(64, "mosaic", others=samples)
     seen: set[int] = set()
     for seed in range(30):

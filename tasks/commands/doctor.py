@@ -1,0 +1,230 @@
+"""`doctor`: what is wrong or odd with a data set."""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from pydantic import Field
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Column, Table
+
+from tasks.commands.cli import guard, parse
+from tasks.config import MASK_HEADS, DataSettings, Group, Head
+
+if TYPE_CHECKING:
+    from tasks.data.doctor import Examination
+
+_PICTURES_SHOWN = 24
+_VERSIONS_SHOWN = 4
+_COLOURS = {"error": "red", "dropped": "magenta", "warning": "yellow", "note": "cyan"}
+
+
+class DoctorArguments(Group):
+    """What to examine; nothing of it is changed."""
+
+    task: Literal["detection", "segmentation"] = "detection"
+    """What is to be learnt from it."""
+    data: DataSettings = DataSettings()
+    head: Head | None = None
+    """Detection: mask_rcnn has the outlines examined too."""
+    detections_per_image: int = Field(100, ge=1)
+    """Detection: at most so many objects of a picture are found."""
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print everything as JSON instead of tables."""
+    fix: Path | None = None
+    """A new folder for the annotation files in which something can be mended safely."""
+    show_augmentations: int = Field(0, ge=0)
+    """So many pictures of train as they are and as training will see them, on a contact sheet."""
+    output: Path | None = None
+    """Where the page of the worst pictures and the contact sheet go. None: runs/doctor-<data>."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if argv is None else argv
+    description = "Find what is wrong with a data set. Exit code 1: a training would fail."
+    return guard(
+        lambda console: _doctor(parse(DoctorArguments, arguments, command="doctor", description=description), console)
+    )
+
+
+def _doctor(arguments: DoctorArguments, console: Console) -> int:
+    from tasks.data.doctor import examine
+
+    told = Console(file=sys.stderr, highlight=False) if arguments.as_json else console
+    with Progress(console=told, transient=True) as progress:
+
+        def watch(items: Any, what: str) -> Iterable[Any]:
+            return progress.track(items, description=what, total=len(items) if hasattr(items, "__len__") else None)
+
+        found = examine(
+            arguments.data,
+            arguments.task,
+            outlines=arguments.head in MASK_HEADS,
+            detections_per_image=arguments.detections_per_image,
+            watch=watch,
+        )
+    if arguments.as_json:
+        print(json.dumps(_as_json(found), indent=1))
+    else:
+        _print(found, f"{Path(arguments.data.path)}/", console)
+    output = arguments.output or Path("runs") / f"doctor-{Path(arguments.data.path).resolve().name}"
+    if found.data is not None and any(fault.picture for finding in found.findings for fault in finding.faults):
+        _write_page(found, output / "worst.html", told)
+    if arguments.show_augmentations and found.data is not None:
+        _write_augmentations(arguments, found, output / "augmentations.jpg", told)
+    if arguments.fix is not None:
+        _fix(arguments, found, told)
+    return 1 if found.fails else 0
+
+
+def _print(found: "Examination", folder: str, console: Console) -> None:
+    if found.data is not None:
+        console.print(str(found.data), markup=False)
+    if found.findings:
+        table = Table("", "", "", Column("the first", overflow="fold"), "what to do", show_lines=True)
+        for finding in found.findings:
+            check, first = finding.check, finding.faults[0].message.replace(folder, "")
+            level = f"[{_COLOURS[check.level]}]{check.level}[/]"
+            table.add_row(level, str(len(finding.faults)), check.what, escape(first), check.cure)
+        console.print(table, soft_wrap=False)
+    if found.data is not None:
+        counts = Table("class", *found.counts, title="objects" if _has_boxes(found) else "pixels", title_justify="left")
+        for label, name in enumerate(found.data.classes):
+            counts.add_row(name, *(f"{values[label]:,}" for values in found.counts.values()))
+        console.print(counts)
+    numbers = dict.fromkeys(_COLOURS, 0)
+    for finding in found.findings:
+        numbers[finding.check.level] += len(finding.faults)
+    told = ", ".join(f"{number} {level}{_plural(level, number)}" for level, number in numbers.items() if number)
+    console.print(f"{told or 'nothing found'}; a training would {'fail' if found.fails else 'run'}")
+
+
+def _plural(level: str, number: int) -> str:
+    return "" if number == 1 or level == "dropped" else "s"
+
+
+def _has_boxes(found: "Examination") -> bool:
+    from tasks.data.index import Samples
+
+    return found.data is not None and isinstance(found.data.splits["train"], Samples)
+
+
+def _as_json(found: "Examination") -> dict[str, Any]:
+    classes = found.data.classes if found.data is not None else ()
+    return {
+        "data": str(found.data) if found.data is not None else None,
+        "fails": found.fails,
+        "findings": [
+            {
+                "check": finding.name,
+                "level": finding.check.level,
+                "what": finding.check.what,
+                "cure": finding.check.cure,
+                "faults": [
+                    {
+                        "message": fault.message,
+                        "picture": None if fault.picture is None else str(fault.picture),
+                        "box": fault.box,
+                    }
+                    for fault in finding.faults
+                ],
+            }
+            for finding in found.findings
+        ],
+        "classes": {
+            name: {split: int(values[label]) for split, values in found.counts.items()}
+            for label, name in enumerate(classes)
+        },
+    }
+
+
+def _write_page(found: "Examination", path: Path, console: Console) -> None:
+    """The pictures with the most and the gravest faults."""
+    from PIL import Image
+
+    from backbones import InputError
+    from tasks.data.faults import LEVELS, Fault
+    from tasks.data.pictures import read_picture
+    from tasks.report.pictures import draw_boxes
+    from tasks.report.sheets import picture_page
+
+    of_picture: dict[Path, list[Fault]] = {}
+    for finding in found.findings:
+        for fault in finding.faults:
+            if fault.picture is not None:
+                of_picture.setdefault(fault.picture, []).append(fault)
+
+    def gravity(picture: Path) -> tuple[int, ...]:
+        return tuple(-sum(fault.level == level for fault in of_picture[picture]) for level in LEVELS)
+
+    entries = []
+    for picture in sorted(of_picture, key=gravity)[:_PICTURES_SHOWN]:
+        faults = of_picture[picture]
+        try:
+            image = Image.fromarray(read_picture(picture))
+        except InputError:
+            drawn = None
+        else:
+            drawn = draw_boxes(image, [(fault.box, "", (255, 0, 0)) for fault in faults if fault.box is not None])
+        lines = [f"{fault.level}: {fault.message.removeprefix(f'{picture}: ')}" for fault in faults]
+        entries.append((picture.name, lines, drawn))
+    title = f"{len(entries)} of {len(of_picture)} pictures with findings"
+    _writable(path).write_text(picture_page(title, entries), encoding="utf-8")
+    console.print(f"{path}: {title}", markup=False)
+
+
+def _write_augmentations(arguments: DoctorArguments, found: "Examination", path: Path, console: Console) -> None:
+    from PIL import Image
+
+    from tasks.create import create_transform
+    from tasks.data.transforms import sample_seed
+    from tasks.report.pictures import class_colour, draw_boxes, draw_labels
+    from tasks.report.sheets import contact_sheet
+
+    assert found.data is not None
+    train, classes = found.data.splits["train"], found.data.classes
+
+    def shown(transform: Any, index: int, epoch: int) -> Image.Image:
+        picture, target, _ = transform(train[index], sample_seed(0, epoch, index))
+        image = picture.permute(1, 2, 0).numpy()
+        if "mask" in target:
+            return draw_labels(image, target["mask"].numpy(), classes)
+        rows = zip(target["boxes"].tolist(), target["labels"].tolist(), strict=True)
+        named = [(box, classes[label], class_colour(label)) for box, label in rows]
+        return draw_boxes(Image.fromarray(image), named)
+
+    plain = create_transform(arguments.task, arguments.data, train=False)
+    augmented = create_transform(arguments.task, arguments.data, train=True, others=train)
+    rows = [
+        [shown(plain, index, 0), *(shown(augmented, index, epoch) for epoch in range(_VERSIONS_SHOWN))]
+        for index in range(min(arguments.show_augmentations, len(train)))
+    ]
+    contact_sheet(rows).save(_writable(path), quality=90)
+    console.print(f"{path}: {len(rows)} pictures as they are and augmented by {arguments.data.augment!r}", markup=False)
+
+
+def _fix(arguments: DoctorArguments, found: "Examination", console: Console) -> None:
+    from tasks.data.doctor.fix import fix
+
+    assert arguments.fix is not None
+    faults = [fault for finding in found.findings for fault in finding.faults]
+    written = fix(faults, Path(arguments.data.path), arguments.fix)
+    for path in written:
+        console.print(f"{path}: mended", markup=False)
+    if not written:
+        console.print("nothing that can be mended safely")
+
+
+def _writable(path: Path) -> Path:
+    from backbones import InputError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path.parent}: cannot be written to: {error.strerror}") from None
+    return path

@@ -1,0 +1,58 @@
+"""The classes, and how much there is of each."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.data.faults import Fault
+
+Counts = Mapping[str, NDArray[np.int64]]  # split -> a number for each class
+
+_FEW = 10
+_FAR_MORE = 100
+
+
+def class_faults(classes: Sequence[str], counts: Counts, instances: Counts) -> list[Fault]:
+    """What the numbers say.
+
+    Args:
+        counts: how much there is of each class in each split: objects or pixels.
+        instances: how often it occurs: objects, or pictures that show it.
+    """
+    if not sum(values.sum() for values in counts.values()):
+        return []  # nothing at all is its own message
+    train = counts["train"]
+    found = []
+    for label, name in enumerate(classes):
+        lacking = [split for split, values in counts.items() if not values[label]]
+        if len(lacking) == len(counts):
+            found.append(Fault("class-unused", f"{name}: has no object in any split"))
+        elif "train" in lacking:
+            found.append(Fault("class-not-in-train", f"{name}: train has none of it, but another split has"))
+        elif lacking:
+            found.append(Fault("class-not-in-split", f"{name}: is not in {' and '.join(lacking)}"))
+        if 0 < instances["train"][label] < _FEW:
+            found.append(Fault("class-rare", f"{name}: occurs {instances['train'][label]} times in train"))
+    seen = np.flatnonzero(train)
+    if len(seen):
+        most, least = seen[train[seen].argmax()], seen[train[seen].argmin()]
+        ratio = train[most] / train[least]
+        if ratio >= _FAR_MORE:
+            found.append(
+                Fault(
+                    "class-balance", f"{classes[most]}: train has {ratio:.0f} times as much of it as {classes[least]}"
+                )
+            )
+    return found + _alike(classes)
+
+
+def _alike(classes: Sequence[str]) -> list[Fault]:
+    first: dict[str, str] = {}
+    found = []
+    for name in classes:
+        plain = "".join(letter for letter in name.casefold() if letter.isalnum()) or name
+        if plain in first:
+            found.append(Fault("class-names-alike", f"{name!r} and {first[plain]!r} are two classes"))
+        first.setdefault(plain, name)
+    return found

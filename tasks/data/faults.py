@@ -1,0 +1,166 @@
+"""What can be wrong with a data set. A training stops at the first error; the doctor goes on and keeps them all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from backbones.errors import InputError
+
+# error: training would fail. dropped: training goes on without it. warning: training goes on with it.
+Level = Literal["error", "dropped", "warning", "note"]
+LEVELS: tuple[Level, ...] = ("error", "dropped", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A kind of fault.
+
+    Attributes:
+        level: what becomes of it.
+        what: what is found, as a heading says it.
+        cure: what to do.
+    """
+
+    level: Level
+    what: str
+    cure: str
+
+
+CHECKS: dict[str, Check] = {
+    "picture-missing": Check("error", "missing pictures", "restore them or remove their annotations"),
+    "picture-unreadable": Check("error", "unreadable pictures", "replace them or remove their annotations"),
+    "picture-truncated": Check("error", "pictures cut short", "copy them again"),
+    "picture-size": Check("error", "pictures of another size than annotated", "annotate the pictures as they are"),
+    "picture-listed-twice": Check("error", "pictures listed twice", "keep one entry of each"),
+    "annotation-unreadable": Check("error", "unreadable annotations", "correct or remove them"),
+    "annotation-orphan": Check("error", "annotations of pictures that are not listed", "list the pictures, or --fix"),
+    "class-unknown": Check("error", "objects of a class that train lacks", "correct the name, or label it in train"),
+    "class-twice": Check("error", "classes that share an id or a name", "give each its own"),
+    "box-not-a-number": Check("error", "boxes with coordinates that are no numbers", "correct or remove them"),
+    "outline-broken": Check("error", "outlines that are no polygons or run lengths", "correct or remove them"),
+    "mask-missing": Check("error", "missing masks", "restore them or remove their pictures"),
+    "mask-unreadable": Check("error", "unreadable masks", "replace them"),
+    "mask-size": Check("error", "masks of another size than their pictures", "make the masks again"),
+    "mask-stray": Check("error", "masks with values that are no class", "correct the masks, or name the class"),
+    "box-no-area": Check("dropped", "boxes without area", "remove them, or --fix"),
+    "box-outside": Check("dropped", "boxes outside their pictures", "correct them, or --fix removes them"),
+    "box-clipped": Check("warning", "boxes that reach outside their pictures", "training clips them"),
+    "box-twice": Check("warning", "objects annotated twice", "remove one of each, or --fix"),
+    "box-two-classes": Check("warning", "boxes with two classes", "keep the right one"),
+    "box-whole-picture": Check("warning", "boxes around the whole picture", "is it one object? otherwise remove them"),
+    "box-tiny": Check("warning", "pictures with objects too small to be found", "a larger --image-size"),
+    "objects-many": Check(
+        "warning", "pictures with more objects than are detected", "a larger --head.detections-per-image"
+    ),
+    "area-odd": Check("warning", "objects whose area does not fit their box", "AP by size will be wrong: correct it"),
+    "outline-missing": Check("warning", "objects without an outline", "outline them, or take a head for boxes"),
+    "outline-off-box": Check("warning", "outlines that are not in their boxes", "make the boxes again from them"),
+    "annotation-id-twice": Check("warning", "annotation ids used twice", "other tools lose objects: --fix"),
+    "annotation-id-zero": Check("warning", "annotations with the id 0", "pycocotools never matches them: --fix"),
+    "picture-leaked": Check("warning", "the same picture in two splits", "val and test must not have been trained on"),
+    "picture-twice": Check("warning", "the same picture twice in a split", "remove one of them"),
+    "class-unused": Check("warning", "classes without objects", "remove them from the list, or label some"),
+    "class-not-in-train": Check("warning", "classes that train has nothing of", "they cannot be learnt"),
+    "class-names-alike": Check("warning", "classes with nearly the same name", "make them one, if they are"),
+    "mask-lossy": Check("warning", "masks saved as JPEG", "compression invents values: save them as PNG"),
+    "mask-ignored": Check("warning", "masks in which everything is ignored", "nothing is learnt from them"),
+    "class-not-in-split": Check("note", "classes that val or test has nothing of", "they are not judged there"),
+    "class-rare": Check("note", "classes with few objects to train on", "label more"),
+    "class-balance": Check("note", "classes far more frequent than others", "weigh or sample the rare ones more often"),
+    "picture-empty": Check("note", "pictures without objects", "they train as background"),
+    "picture-unlisted": Check("note", "pictures in the folders that no split lists", "they are not used"),
+    "label-unlisted": Check("note", "annotations that belong to no picture", "they are not used"),
+    "picture-turned": Check("note", "pictures turned by their EXIF orientation", "they are read upright"),
+    "picture-grey": Check("note", "grey pictures among coloured ones", "they become three equal channels"),
+    "picture-palette": Check("note", "pictures with a palette", "their colours are looked up"),
+    "picture-alpha": Check("note", "pictures with an alpha channel", "it is dropped"),
+    "picture-deep": Check("note", "pictures of 16 bits", "their upper eight are used"),
+    "picture-cmyk": Check("note", "pictures in CMYK", "their colours are converted roughly"),
+    "crowd": Check("note", "pictures with crowd regions", "they are ignored, neither objects nor background"),
+    "mask-one-class": Check("note", "masks of one class alone", "nothing, if they are right"),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an object is written.
+
+    Attributes:
+        text: as messages call it.
+        file: the annotation file.
+        position: of the object in it, from 0; a line in text files.
+    """
+
+    text: str
+    file: Path | None = None
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something found.
+
+    Attributes:
+        check: a key of `CHECKS`.
+        message: one line that names the file.
+        picture: the picture that it is about, if it is one.
+        box: x_min, y_min, x_max, y_max in its pixels.
+        place: of the object that it is about.
+    """
+
+    check: str
+    message: str
+    picture: Path | None = None
+    box: tuple[float, ...] | None = None
+    place: Place | None = None
+
+    @property
+    def level(self) -> Level:
+        return CHECKS[self.check].level
+
+
+class DataError(InputError):
+    """A fault that ends a training."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)  # its argument: worker processes send it pickled
+        self.fault = fault
+
+    def __str__(self) -> str:
+        return self.fault.message
+
+
+class Faults:
+    """What was found so far.
+
+    Args:
+        going_on: keep errors too, instead of raising them.
+    """
+
+    def __init__(self, going_on: bool = False) -> None:
+        self.going_on = going_on
+        self.found: list[Fault] = []
+
+    def add(self, check: str, message: str, **details: Any) -> None:
+        """Args:
+            details: of the `Fault`.
+
+        Raises:
+            DataError: it is an error, and a training is reading.
+        """
+        fault = Fault(check, message, **details)
+        if fault.level == "error" and not self.going_on:
+            raise DataError(fault)
+        self.found.append(fault)
+
+    @contextmanager
+    def skipping(self) -> Iterator[None]:
+        """Leave the block at an error in it: for good in a training, otherwise with the error kept."""
+        try:
+            yield
+        except DataError as error:
+            if not self.going_on:
+                raise
+            self.found.append(error.fault)
