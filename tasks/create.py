@@ -12,6 +12,7 @@ from tasks.data.transforms import DetectionTransform
 from tasks.detection.metric import Evaluator
 from tasks.detection.task import DetectionTask
 from tasks.segmentation.task import SegmentationTask
+from tasks.starting import find_start, load_body, load_start
 from tasks.training.checkpoint import load_weights_into, read_description
 
 # Options that not every backbone takes: passed on where they are not at their defaults.
@@ -88,9 +89,41 @@ def backbone_from(settings: BackboneSettings, head: str) -> Backbone:
         )
     except TypeError as error:
         raise InputError(f"backbone {settings.name!r} does not take an option it was given: {error}") from error
+    _hold_norms(backbone, settings, head)
+    return backbone
+
+
+def _hold_norms(backbone: Backbone, settings: BackboneSettings, head: str) -> None:
     held = settings.hold_norms
     backbone.hold_norms(settings.weights is not None and head in HEADS["detection"] if held is None else held)
-    return backbone
+
+
+def start_task(settings: Settings, classes: Sequence[str], head: HeadSettings | None = None) -> tuple[AnyTask, str]:
+    """The task that a new run trains, and a line about what it starts from.
+
+    Args:
+        head: instead of the settings' own.
+
+    Raises:
+        InputError: the weights are not there or do not fit.
+    """
+    head, given = head or settings.head, settings.backbone
+    start = find_start(given, head)
+    plain = given if start is None else given.model_copy(update={"weights": None, "freeze": "0"})
+    backbone = backbone_from(plain, head.name)
+    if start is None:
+        told = "no pretrained weights, training from scratch"
+        if backbone.load_report is not None:
+            told = f"the backbone in {given.weights}: {backbone.load_report}"
+    else:
+        backbone.mean, backbone.std = start.mean or backbone.mean, start.std or backbone.std
+        told = "" if start.whole else load_body(backbone, start)
+    task = create_task(settings.task, backbone, classes, head=head, norm=given.norm, evaluator=settings.evaluator)
+    if start is not None:
+        told = told or load_start(task.model, start, classes)
+        backbone.freeze(given.freeze)
+        _hold_norms(backbone, given, head.name)
+    return task, told
 
 
 def describe(settings: Settings, backbone: Backbone, classes: Sequence[str]) -> dict[str, Any]:
@@ -107,20 +140,6 @@ def describe(settings: Settings, backbone: Backbone, classes: Sequence[str]) -> 
         "precision": settings.precision,
         "lineage": {"weights": settings.backbone.weights, "data": settings.data.path, "seed": settings.seed},
     }
-
-
-def checkpoint_folder(run: str | Path) -> Path:
-    """The checkpoint that `run` means: itself, or the best one of a run's folder.
-
-    Raises:
-        InputError: there is none.
-    """
-    run = Path(run)
-    # best.old is what there is while best/ is being replaced, or if the process was killed just then.
-    for folder in (run, run / "best", run / "best.old"):
-        if (folder / "model.json").is_file():
-            return folder
-    raise InputError(f"{run}: neither a run's folder with best/ nor a checkpoint in one")
 
 
 def task_from_checkpoint(folder: Path, evaluator: Evaluator = "hotcoco") -> tuple[AnyTask, Mapping[str, Any]]:

@@ -18,6 +18,7 @@ FLOORS = {
     "tasks.detection": 3,
     "tasks.segmentation": 3,
     "tasks.create": 4,
+    "tasks.starting": 4,
     "tasks.deploy": 4,
     "tasks.report": 4,
     "tasks": 4,  # tasks/__init__.py names create and deploy

@@ -122,8 +122,9 @@ def _absolute(settings: Settings) -> Settings:
     data, backbone = settings.data, settings.backbone
     if data.path != SHAPES:
         data = data.model_copy(update={"path": str(Path(data.path).expanduser().resolve())})
-    if backbone.weights not in (None, "imagenet"):
-        backbone = backbone.model_copy(update={"weights": str(Path(str(backbone.weights)).expanduser().resolve())})
+    weights = Path(backbone.weights or "").expanduser()
+    if backbone.weights and (weights.exists() or weights.suffix):  # not the name of published ones
+        backbone = backbone.model_copy(update={"weights": str(weights.resolve())})
     return settings.model_copy(update={"data": data, "backbone": backbone})
 
 

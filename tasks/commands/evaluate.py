@@ -51,11 +51,12 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
 
     from backbones import InputError
     from tasks.commands.summary import metrics_table
-    from tasks.create import checkpoint_folder, create_transform, task_from_checkpoint
+    from tasks.create import create_transform, task_from_checkpoint
     from tasks.data.loading import Loader
     from tasks.data.open import open_data
     from tasks.data.samples import with_classes
     from tasks.detection.metric import CocoMetric
+    from tasks.training.checkpoint import checkpoint_folder
     from tasks.training.trainer import judge
 
     folder = checkpoint_folder(arguments.run)

@@ -14,7 +14,6 @@ from tasks.config import MASK_HEADS, HeadSettings, Settings
 if TYPE_CHECKING:
     from torch.nn import Module
 
-    from backbones import Backbone
     from tasks.data.loading import Loader
     from tasks.data.samples import DataSet
     from tasks.training.checkpoint import TrainingState
@@ -34,7 +33,8 @@ def train(settings: Settings, console: Console) -> int:
     # Here, not above: torch takes seconds, and --help and wrong flags are answered without it.
     import torch
 
-    from tasks.create import backbone_from, create_task, describe
+    from backbones.freezing import freeze_report
+    from tasks.create import describe, start_task
     from tasks.data.open import open_data
     from tasks.training.run import Run
     from tasks.training.trainer import Trainer
@@ -52,16 +52,9 @@ def train(settings: Settings, console: Console) -> int:
     data = open_data(settings.data, settings.task, outlines=settings.head.name in MASK_HEADS)
     _print_data(settings, data, console)
     torch.manual_seed(settings.seed)
-    backbone = backbone_from(settings.backbone, settings.head.name)
-    _print_backbone(settings, backbone, console)
-    task = create_task(
-        settings.task,
-        backbone,
-        data.classes,
-        head=_balanced(settings, data, console),
-        norm=settings.backbone.norm,
-        evaluator=settings.evaluator,
-    )
+    task, told = start_task(settings, data.classes, _balanced(settings, data, console))
+    console.print(f"weights: {told}", markup=False)
+    console.print(f"{settings.backbone.name}: {freeze_report(task.backbone)}")
     if settings.task == "detection":
         _print_anchors(settings, data, task.model, console)
     loaders = {split: _loader(settings, data, split) for split in data.splits}
@@ -69,7 +62,7 @@ def train(settings: Settings, console: Console) -> int:
         _check_classes(run, data)
     else:
         run.start(settings)
-    trainer = Trainer(task, settings, run, describe(settings, backbone, data.classes), console)
+    trainer = Trainer(task, settings, run, describe(settings, task.backbone, data.classes), console)
     if resumed:
         trainer.resume(loaders["train"])
         console.print(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")
@@ -184,16 +177,6 @@ def _print_odd(settings: Settings, data: "DataSet[Any]", console: Console) -> No
         console.print(f"warning: {len(lines)} {CHECKS[name].what} (the first: {lines[0]})", markup=False)
     if odd:
         console.print("warning: tools/doctor.py tells of each, and what to do")
-
-
-def _print_backbone(settings: Settings, backbone: "Backbone", console: Console) -> None:
-    from backbones.freezing import freeze_report
-
-    if backbone.load_report is None:
-        console.print(f"{settings.backbone.name}: no pretrained weights, training from scratch")
-    else:
-        console.print(f"{settings.backbone.weights}: {backbone.load_report}", markup=False)
-    console.print(f"{settings.backbone.name}: {freeze_report(backbone)}")
 
 
 def _check_classes(run: "Run", data: "DataSet[Any]") -> None:

@@ -53,7 +53,8 @@ class BackboneSettings(Group):
     name: Annotated[str, tyro.conf.arg(aliases=["--backbone"])] = "resnet50"
     """A registered name, such as resnet18, or timm/<model>; tools/describe.py --all lists them."""
     weights: Annotated[str | None, tyro.conf.arg(aliases=["--weights"])] = None
-    """`imagenet` (downloaded) or a .safetensors or .pth file. None trains from scratch."""
+    """`imagenet` (the backbone's) or a torchvision detector's name (fasterrcnn_resnet50_fpn, ...), both downloaded; a
+    .safetensors or .pth file of either; or a run. None trains from scratch."""
     freeze: Annotated[str, tyro.conf.arg(aliases=["--freeze"])] = "0"
     """Stages held still, from the stem on: 3 or 1-3."""
     norm: Annotated[str, tyro.conf.arg(aliases=["--norm"])] = "batch"

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks.config import DataSettings
-from tasks.create import AnyTask, checkpoint_folder, create_transform, task_from_checkpoint
+from tasks.create import AnyTask, create_transform, task_from_checkpoint
 from tasks.data.pictures import read_picture
 from tasks.detection.metric import THRESHOLD
 from tasks.detection.task import Detections
 from tasks.task import Batch
+from tasks.training.checkpoint import checkpoint_folder
 
 _USUAL_THRESHOLD = 0.5
 

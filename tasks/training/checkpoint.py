@@ -99,6 +99,20 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read: {error}") from None
 
 
+def checkpoint_folder(run: str | Path) -> Path:
+    """The checkpoint that `run` means: itself, or the best one of a run's folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    run = Path(run)
+    # best.old is what there is while best/ is being replaced, or if the process was killed just then.
+    for folder in (run, run / "best", run / "best.old"):
+        if (folder / "model.json").is_file():
+            return folder
+    raise InputError(f"{run}: neither a run's folder with best/ nor a checkpoint in one")
+
+
 def read_state(folder: Path) -> TrainingState:
     """What resuming needs, from last/.
 
