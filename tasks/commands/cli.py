@@ -121,7 +121,8 @@ def _absolute(settings: Settings) -> Settings:
     """With the paths spelled out, so that the run can be repeated from any folder."""
     data, backbone = settings.data, settings.backbone
     if data.path != SHAPES:
-        data = data.model_copy(update={"path": str(Path(data.path).expanduser().resolve())})
+        also = tuple(str(Path(path).expanduser().resolve()) for path in data.also)
+        data = data.model_copy(update={"path": str(Path(data.path).expanduser().resolve()), "also": also})
     weights = Path(backbone.weights or "").expanduser()
     if backbone.weights and (weights.exists() or weights.suffix):  # not the name of published ones
         backbone = backbone.model_copy(update={"weights": str(weights.resolve())})

@@ -68,7 +68,7 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
         raise InputError(f"{config}: missing; it names the run's data; give --data")
     settings = Settings(**read_yaml(config)).data if config.is_file() else DataSettings()
     if arguments.data is not None:
-        settings = settings.model_copy(update={"path": arguments.data})
+        settings = settings.model_copy(update={"path": arguments.data, "also": ()})
     settings = settings.model_copy(
         update={"image_size": description["image_size"], "fit": description.get("fit", "crop")}
     )

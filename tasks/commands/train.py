@@ -57,7 +57,7 @@ def train(settings: Settings, console: Console) -> int:
     console.print(f"{settings.backbone.name}: {freeze_report(task.backbone)}")
     if settings.task == "detection":
         _print_anchors(settings, data, task.model, console)
-    loaders = {split: _loader(settings, data, split) for split in data.splits}
+    loaders = {split: _loader(settings, data, split, console) for split in data.splits}
     if resumed:
         _check_classes(run, data)
     else:
@@ -93,11 +93,18 @@ def _balanced(settings: Settings, data: "DataSet[Any]", console: Console) -> Hea
     return settings.head.model_copy(update={"class_weights": weights})
 
 
-def _loader(settings: Settings, data: "DataSet[Any]", split: str) -> "Loader":
+def _loader(settings: Settings, data: "DataSet[Any]", split: str, console: Console) -> "Loader":
     from tasks.create import create_transform
     from tasks.data.loading import Loader
+    from tasks.data.sampling import times_an_epoch
 
-    train = split == "train"
+    train, times = split == "train", None
+    if train:
+        given = settings.data
+        times = times_an_epoch(data.splits[split], len(data.classes), given.sampling, given.repeat_threshold)
+    if times is not None:
+        often = f"{(times > 1).sum()} of them more than once on average, one {times.max():.1f} times"
+        console.print(f"sampling: {times.sum():.0f} pictures an epoch from {len(times)}, {often}")
     return Loader(
         data.splits[split],
         create_transform(
@@ -111,6 +118,7 @@ def _loader(settings: Settings, data: "DataSet[Any]", split: str) -> "Loader":
         workers=settings.data.workers,
         seed=settings.seed,
         shuffle=train,
+        times=times,
     )
 
 
@@ -128,7 +136,7 @@ def _fit(trainer: "Trainer", loaders: Mapping[str, "Loader"], run: "Run", consol
         raise
     assert state.best is not None
     settings = trainer.settings
-    summary = _summary(state, len(loaders["train"].samples) * settings.schedule.epochs, environment)
+    summary = _summary(state, loaders["train"].pictures * settings.schedule.epochs, environment)
     tables = {"val": state.best["metrics"]}
     if "test" in loaders:
         load_weights_into(trainer.task.model, run.best)

@@ -3,6 +3,7 @@
 Lists of Python objects are copied into every worker page by page, since counting references writes to them.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -129,6 +130,13 @@ class Samples:
         """The labels that occur."""
         return set(np.unique(self.labels).tolist())
 
+    def shown(self, classes: int) -> NDArray[np.bool_]:
+        """(pictures, classes): which label occurs on which picture."""
+        found = np.zeros((len(self), classes), np.bool_)
+        on = np.repeat(np.arange(len(self)), np.diff(self.first))
+        found[on[~self.crowd], self.labels[~self.crowd]] = True
+        return found
+
     def relabelled(self, positions: NDArray[np.int64]) -> "Samples":
         """With label `positions[k]` for each k."""
         return replace(self, labels=positions[self.labels])
@@ -151,6 +159,34 @@ class Samples:
             segmentations=None if self.segmentations is None else self.segmentations.take(objects.tolist()),
             ids=None if self.ids is None else self.ids.take(positions),
         )
+
+
+def joined(parts: Sequence[Samples]) -> Samples:
+    """The samples of several folders, named by their paths from the one that holds all."""
+    folders = [part.pictures.resolve() for part in parts if isinstance(part.pictures, Path)]
+    base = Path(os.path.commonpath(folders))
+    names = [
+        (folder / name).relative_to(base).as_posix().encode()
+        for folder, part in zip(folders, parts, strict=True)
+        for name in part.names
+    ]
+    texts = [part.segmentations for part in parts]
+    outlines = None
+    if all(text is not None for text in texts):
+        outlines = Texts(text.raw(number) for text in texts if text is not None for number in range(len(text)))
+    counts = np.concatenate([np.diff(part.first) for part in parts])
+    whole = Samples(
+        names=Texts(names),
+        pictures=base,
+        sizes=np.concatenate([part.sizes for part in parts]),
+        first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        boxes=np.concatenate([part.boxes for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        areas=np.concatenate([part.areas for part in parts]),
+        crowd=np.concatenate([part.crowd for part in parts]),
+        segmentations=outlines,
+    )
+    return whole.take(sorted(range(len(names)), key=names.__getitem__))
 
 
 def index_samples(

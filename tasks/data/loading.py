@@ -6,47 +6,59 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from backbones.errors import InputError
 from tasks.data.samples import Indexed, Split
+from tasks.data.sampling import drawn
 from tasks.data.transforms import sample_seed
 from tasks.task import Batch
 
-Key = tuple[int, int]  # (epoch, index): all that a worker needs to know
+Key = tuple[int, int, int]  # (epoch, index, time of it in the epoch): all that a worker needs to know
 Prepare = Callable[[Any, int], tuple[Tensor, dict[str, Tensor], tuple[int, int]]]
 
 
 class EpochBatches(Sampler[list[Key]]):
-    """Batches of (epoch, index), every picture once an epoch.
+    """Batches of keys, every picture once an epoch, or as often as `times` says.
 
     Args:
         count: pictures.
         batch_size: pictures a batch; the last one may be smaller.
         seed: of the order; None keeps the order of the samples.
+        times: how often each picture is seen in an epoch, on average.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int | None) -> None:
+    def __init__(self, count: int, batch_size: int, seed: int | None, times: NDArray[np.float64] | None = None) -> None:
         self.count = count
         self.batch_size = batch_size
         self.seed = seed
+        self.times = times
+        self.pictures = count if times is None else round(float(times.sum()))
         self.epoch = 0
         self.first_batch = 0
         self.step = 1
 
     def __len__(self) -> int:
-        return -(-self.count // self.batch_size)
+        return -(-self.pictures // self.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        order = list(range(self.count))
-        if self.seed is not None:
-            generator = torch.Generator().manual_seed(sample_seed(self.seed, self.epoch, self.count))
-            order = torch.randperm(self.count, generator=generator).tolist()
+        keys = self._keys()
         for batch in range(self.first_batch, len(self), self.step):
-            indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield [(self.epoch, index) for index in indices]
+            yield keys[batch * self.batch_size : (batch + 1) * self.batch_size]
+
+    def _keys(self) -> list[Key]:
+        if self.seed is None:
+            return [(self.epoch, index, 0) for index in range(self.count)]
+        seed = sample_seed(self.seed, self.epoch, self.count)
+        order = torch.randperm(self.pictures, generator=torch.Generator().manual_seed(seed)).tolist()
+        if self.times is None:
+            return [(self.epoch, index, 0) for index in order]
+        indices, repeats = (values.tolist() for values in drawn(self.times, seed))
+        return [(self.epoch, indices[place], repeats[place]) for place in order]
 
 
 @dataclass(frozen=True)
@@ -65,10 +77,10 @@ class _Pictures(Dataset[_Example | InputError]):
         self.seed = seed
 
     def __getitem__(self, key: Key) -> _Example | InputError:
-        epoch, index = key
+        epoch, index, time = key
         sample = self.samples[index]
         try:
-            image, target, original_size = self.prepare(sample, sample_seed(self.seed, epoch, index))
+            image, target, original_size = self.prepare(sample, sample_seed(self.seed, epoch, index, time))
         except InputError as error:
             # Raised in a worker it would come back as a page of traceback; `batches` raises it.
             return error
@@ -108,6 +120,7 @@ class Loader:
         batch_size: pictures a batch.
         workers: processes; any number gives the same batches.
         seed: of the augmentation, and of the order where `shuffle` is set.
+        times: with `shuffle`, how often each picture is seen in an epoch, on average; None: once.
     """
 
     def __init__(
@@ -119,9 +132,10 @@ class Loader:
         workers: int = 0,
         seed: int = 0,
         shuffle: bool = False,
+        times: NDArray[np.float64] | None = None,
     ) -> None:
         self.samples = samples
-        self._order = EpochBatches(len(samples), batch_size, seed if shuffle else None)
+        self._order = EpochBatches(len(samples), batch_size, seed if shuffle else None, times)
         self._loader = DataLoader(
             _Pictures(samples, prepare, seed),
             batch_sampler=self._order,
@@ -135,6 +149,11 @@ class Loader:
 
     def __len__(self) -> int:
         return len(self._order)
+
+    @property
+    def pictures(self) -> int:
+        """How many an epoch has."""
+        return self._order.pictures
 
     def batches(self, epoch: int = 0, first_batch: int = 0, step: int = 1) -> Iterator[Batch]:
         """The batches of an epoch, every `step`-th from `first_batch` on.

@@ -1,5 +1,6 @@
 """Masks: label pictures in, labels of the class map out."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,6 +82,13 @@ class MaskedSamples:
             return set(self.labels)
         return {int(label) for sample in self for label in np.unique(sample.mask.labels()) if label != IGNORE}
 
+    def shown(self, classes: int) -> NDArray[np.bool_]:
+        """(pictures, classes): which label occurs on which picture; every mask is read."""
+        found = np.zeros((len(self), IGNORE + 1), np.bool_)
+        for row, sample in zip(found, self, strict=True):
+            row[np.unique(sample.mask.labels())] = True
+        return found[:, :classes]
+
     def relabelled(self, positions: NDArray[np.int64]) -> "MaskedSamples":
         """With label `positions[k]` for each k."""
         labels = None if self.labels is None else frozenset(int(positions[label]) for label in self.labels)
@@ -89,6 +97,18 @@ class MaskedSamples:
     def take(self, positions: Sequence[int]) -> "MaskedSamples":
         """The samples at these positions."""
         return MaskedSamples.of([self[position] for position in positions])
+
+
+def joined_masks(parts: Sequence[MaskedSamples]) -> MaskedSamples:
+    """The samples of several folders, named by their paths from the one that holds all."""
+    samples = [sample for part in parts for sample in part]
+    base = os.path.commonpath([sample.source.resolve().parent for sample in samples if isinstance(sample.source, Path)])
+    named = [
+        replace(sample, name=sample.source.resolve().relative_to(base).as_posix())
+        for sample in samples
+        if isinstance(sample.source, Path)
+    ]
+    return MaskedSamples.of(sorted(named, key=lambda sample: sample.name))
 
 
 @dataclass(frozen=True)

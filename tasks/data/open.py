@@ -8,6 +8,7 @@ from tasks.config import SHAPES, DataSettings
 from tasks.data.coco import is_coco, read_coco, read_coco_masks
 from tasks.data.faults import Faults
 from tasks.data.mask_folders import is_mask_folders, read_mask_folders
+from tasks.data.mix import mixed
 from tasks.data.samples import DataSet, with_val
 from tasks.data.shapes import masked_shapes_data, shapes_data
 from tasks.data.voc import is_voc, read_voc
@@ -43,16 +44,21 @@ def open_data(
         InputError: its content is wrong; or an object has no outline where they are wanted.
     """
     if settings.path == SHAPES:
+        if settings.also:
+            raise LayoutError("data.also: shapes cannot be mixed with folders")
         make = shapes_data if task == "detection" else masked_shapes_data
         return make(settings.count, settings.image_size)
-    folder = Path(settings.path)
+    faults = faults or Faults()
+    parts = [_read(Path(path), settings, task, outlines, faults) for path in (settings.path, *settings.also)]
+    return with_val(mixed(parts), settings.val_fraction, settings.split_seed)
+
+
+def _read(folder: Path, settings: DataSettings, task: str, outlines: bool, faults: Faults) -> DataSet[Any]:
     if not folder.is_dir():
         raise LayoutError(f"{folder}: there is no such data folder")
     if not any(folder.iterdir()):
         raise LayoutError(f"{folder}: the data folder is empty")
-    faults = faults or Faults()
-    data = _masks(folder, settings, faults) if task == "segmentation" else _boxes(folder, settings, outlines, faults)
-    return with_val(data, settings.val_fraction, settings.split_seed)
+    return _masks(folder, settings, faults) if task == "segmentation" else _boxes(folder, settings, outlines, faults)
 
 
 def _masks(folder: Path, settings: DataSettings, faults: Faults) -> DataSet[Any]:

@@ -93,6 +93,10 @@ class Split(Indexed[S_co], Protocol[S_co]):
         """The labels that occur."""
         ...
 
+    def shown(self, classes: int) -> NDArray[np.bool_]:
+        """(pictures, classes): which label occurs on which picture."""
+        ...
+
     def relabelled(self, positions: NDArray[np.int64]) -> "Split[S_co]":
         """With label `positions[k]` for each k."""
         ...

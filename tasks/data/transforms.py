@@ -160,6 +160,6 @@ def _compose(steps: list[A.BasicTransform]) -> A.Compose:
         return A.Compose(steps, bbox_params=boxes)
 
 
-def sample_seed(seed: int, epoch: int, index: int) -> int:
-    """The seed of one sample's augmentation, whoever loads it."""
-    return int(np.random.SeedSequence((seed, epoch, index)).generate_state(1)[0])
+def sample_seed(seed: int, epoch: int, index: int, time: int = 0) -> int:
+    """The seed of one sample's augmentation, the `time`-th in its epoch, whoever loads it."""
+    return int(np.random.SeedSequence((seed, epoch, index, *([time] if time else []))).generate_state(1)[0])

@@ -11,7 +11,7 @@ from tasks import load_predictor
 from tasks.commands import main as vertebra
 from tasks.commands.train import main
 from tasks.data.shapes import shapes_data
-from tests.writers import CELLS, write_coco, write_voc
+from tests.writers import CELLS, write_coco, write_voc, write_yolo
 
 
 def test_masks_are_found_judged_drawn_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,6 +62,31 @@ def test_results_have_the_numbers_of_the_datas_own_file(tmp_path: Path) -> None:
     assert {item["image_id"] for item in found} == {101}
     assert {item["file_name"] for item in found} == {"c.jpg"}
     assert {item["category_id"] for item in found} <= {3, 7}
+
+
+def test_the_same_data_in_three_formats_trains_the_same(tmp_path: Path) -> None:
+    """COCO and VOC bit for bit, with a rare class repeated; YOLO writes shares of the picture, and rounds."""
+    splits = {
+        "train": {f"t{n}": [("red", 4, 6, 30, 40), ("white", 32 - n, 8, 60, 30)][: 1 + n % 2] for n in range(6)},
+        "val": {"v": [("red", 4, 6, 30, 40), ("white", 32, 8, 60, 30)]},
+    }
+    folders = {
+        "coco": write_coco(tmp_path / "coco", splits, [(3, "red"), (9, "white")]),
+        "voc": write_voc(tmp_path / "voc", splits),
+        "yolo": write_yolo(tmp_path / "yolo", splits, ["red", "white"]),
+    }
+    argv = "--backbone resnet18 --image-size 64 --head.channels 16 --head.representation 16 --epochs 1 --seed 3"
+    argv += " --data.workers 0 --data.augment strong --data.sampling repeat --data.repeat-threshold 0.9"
+    weights, losses = {}, {}
+    for form, folder in folders.items():
+        run = tmp_path / f"run-{form}"
+        assert main([*argv.split(), "--data", str(folder), "--output", str(run)]) == 0
+        weights[form] = (run / "best/model.safetensors").read_bytes()
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        losses[form] = [line["loss"] for line in lines if line["split"] == "train"]
+    assert weights["coco"] == weights["voc"]
+    assert losses["coco"] == losses["voc"]
+    assert losses["yolo"] == pytest.approx(losses["coco"], rel=1e-3)
 
 
 @pytest.mark.parametrize("head", ["retinanet", "fcos"])
