@@ -164,7 +164,7 @@ def _print_data(settings: Settings, data: "DataSet[Any]", console: Console) -> N
     for line in data.dropped[:_DROPPED_SHOWN]:
         console.print(f"warning: dropped: {line}", markup=False)
     if data.dropped:
-        console.print(f"warning: {len(data.dropped)} boxes dropped in all")
+        console.print(f"warning: boxes dropped in all: {len(data.dropped)}")
     if missing := data.classes_without_objects():
         console.print(f"warning: train has nothing of: {', '.join(missing)}", markup=False)
     _print_odd(settings, data, console)
@@ -179,7 +179,7 @@ def _print_odd(settings: Settings, data: "DataSet[Any]", console: Console) -> No
         faults += quick_faults(data, settings.data.image_size, settings.head.detections_per_image)
     odd: dict[str, list[str]] = {}
     for fault in faults:
-        if fault.level == "warning" and not fault.check.startswith("class-"):
+        if fault.level == "warning" and fault.check not in ("class-unused", "class-not-in-train"):  # told already
             odd.setdefault(fault.check, []).append(fault.message)
     for name, lines in odd.items():
         console.print(f"warning: {len(lines)} {CHECKS[name].what} (the first: {lines[0]})", markup=False)

@@ -28,8 +28,8 @@ def times_an_epoch(
 
 
 def repeat_factors(shown: NDArray[np.bool_], threshold: float) -> NDArray[np.float64]:
-    """LVIS's (Gupta et al. 2019, section 5): max(1, sqrt(threshold / f)) for a class on the share f of the pictures, for
-    a picture the largest of its classes.
+    """LVIS's (Gupta et al. 2019, section 5): a class on the share f of the pictures has max(1, sqrt(threshold / f)), a
+    picture the largest of its classes.
 
     Args:
         shown: (pictures, classes), which class is on which picture.

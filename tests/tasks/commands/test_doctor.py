@@ -65,5 +65,5 @@ def test_training_says_what_is_odd_before_it_starts(tmp_path: Path, capsys: pyte
     argv = f"train --data {folder} --backbone resnet18 --image-size 64 --head.channels 16 --epochs 1 --data.workers 0"
     assert vertebra([*argv.split(), "--output", str(tmp_path / "run")]) == 0
     told = capsys.readouterr().out
-    assert "warning: 1 boxes dropped in all" in told
+    assert "warning: boxes dropped in all: 1" in told
     assert "warning: 1 objects annotated twice (the first: " in told

@@ -1,0 +1,1 @@
+"""What `benchmark` times, a file a comparison."""

@@ -1,0 +1,27 @@
+"""The comparisons run, small: what they measure is for `tools/benchmark.py` alone."""
+
+import sys
+
+import pytest
+
+from tasks.commands import main as vertebra
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_a_step(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = f"benchmark --task {task} --backbone resnet18 --image-size 64 --steps 1 --batch-size 2"
+    assert vertebra(argv.split()) == 0
+    assert "times as long" in capsys.readouterr().out
+
+
+def test_the_evaluators_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    assert vertebra(["benchmark", "--what", "evaluation", "--pictures", "40", "--rounds", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "40 pictures, 292 objects" in told
+    assert "largest difference of " in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of processes is read from /proc")
+def test_the_index(capsys: pytest.CaptureFixture[str]) -> None:
+    assert vertebra(["benchmark", "--what", "index", "--pictures", "40", "--rounds", "1", "--workers", "1"]) == 0
+    assert "times as long to the first batch" in capsys.readouterr().out

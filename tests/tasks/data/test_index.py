@@ -1,0 +1,46 @@
+"""A split's index in other processes: shared, not copied."""
+
+import pickle
+from multiprocessing.reduction import ForkingPickler
+
+import numpy as np
+import torch.multiprocessing  # noqa: F401  it teaches the pickler to share tensors
+
+from tasks.data.faults import Place
+from tasks.data.index import Objects, Samples, Texts, index_samples
+
+COUNT = 5_000
+
+
+def _samples() -> Samples:
+    objects = Objects()
+    for number in range(COUNT):
+        objects.add(number % 100, (1, 1, 2 + number % 30, 9), number % 3)
+        objects.segmentations.append(b"[[1,1,9,1,9,9]]")
+    names = [f"{number:03d}.jpg" for number in range(100)]
+    pictures = ["nothing"] * 100
+    return index_samples(names, pictures, [(64, 48)] * 100, objects, lambda number: Place(""))  # type: ignore[arg-type]
+
+
+def test_what_goes_to_a_worker_is_a_handle() -> None:
+    """Where processes are spawned, not forked, the data set is pickled for each: its arrays lie in shared memory."""
+    samples = _samples()
+    assert samples.boxes.nbytes > 100_000
+    assert len(ForkingPickler.dumps(samples)) < 10_000
+
+
+def test_a_pickled_index_is_the_same() -> None:
+    samples = _samples()
+    copy = pickle.loads(pickle.dumps(samples))
+    assert list(copy.names) == list(samples.names)
+    for one, two in zip(samples, copy, strict=True):
+        np.testing.assert_array_equal(one.boxes, two.boxes)
+        assert (one.name, one.size, one.segmentations) == (two.name, two.size, two.segmentations)
+
+
+def test_texts() -> None:
+    texts = Texts([b"a", b"", "häh".encode(), b"bc"])
+    assert list(texts) == ["a", "", "häh", "bc"]
+    assert list(texts.take([3, 0])) == ["bc", "a"]
+    assert texts.raw(1) == b""
+    assert list(Texts([])) == []
