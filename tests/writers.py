@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from tasks.data.faults import Place
-from tasks.data.index import Objects, Samples, index_samples
+from tasks.data.index import Samples
+from tasks.data.indexing import Objects, index_samples
 
 Box = tuple[str, float, float, float, float]  # class, x_min, y_min, x_max, y_max
 Pictures = dict[str, list[Box]]  # file stem -> boxes

@@ -12,7 +12,8 @@ import msgspec
 
 from backbones.errors import InputError, nearest
 from tasks.data.faults import Faults, Place
-from tasks.data.index import Objects, Samples, index_samples
+from tasks.data.index import Samples
+from tasks.data.indexing import Objects, index_samples
 from tasks.data.masks import MaskedSample, MaskedSamples
 from tasks.data.objects import drawn
 from tasks.data.pictures import check_pictures, picture_size

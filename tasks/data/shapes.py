@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from tasks.data.faults import Place
-from tasks.data.index import Objects, Samples, index_samples
+from tasks.data.index import Samples
+from tasks.data.indexing import Objects, index_samples
 from tasks.data.masks import MaskedSample, MaskedSamples
 from tasks.data.samples import DataSet, Sample
 

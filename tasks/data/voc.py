@@ -8,7 +8,8 @@ from pathlib import Path
 
 from backbones.errors import InputError, nearest
 from tasks.data.faults import DataError, Fault, Faults, Place
-from tasks.data.index import Objects, Samples, index_samples
+from tasks.data.index import Samples
+from tasks.data.indexing import Objects, index_samples
 from tasks.data.pictures import check_pictures, picture_size
 from tasks.data.samples import DataSet, Sample
 

@@ -10,7 +10,8 @@ import yaml
 
 from backbones.errors import InputError
 from tasks.data.faults import Faults, Place
-from tasks.data.index import Objects, Samples, index_samples
+from tasks.data.index import Samples
+from tasks.data.indexing import Objects, index_samples
 from tasks.data.pictures import PICTURES, check_pictures, picture_size
 from tasks.data.samples import DataSet, Sample
 

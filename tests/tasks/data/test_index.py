@@ -7,7 +7,8 @@ import numpy as np
 import torch.multiprocessing  # noqa: F401  it teaches the pickler to share tensors
 
 from tasks.data.faults import Place
-from tasks.data.index import Objects, Samples, Texts, index_samples
+from tasks.data.index import Samples, Texts
+from tasks.data.indexing import Objects, index_samples
 
 COUNT = 5_000
 

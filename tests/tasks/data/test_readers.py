@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from backbones import InputError
 from tasks.config import DataSettings
 from tasks.data.faults import Faults, Place
-from tasks.data.index import Objects, index_samples
+from tasks.data.indexing import Objects, index_samples
 from tasks.data.open import open_data
 from tasks.data.samples import DataSet, with_classes
 from tasks.data.shapes import ShapePicture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backbones import InputError
 from tasks.data.augment import recipe, recipe_names
 from tasks.data.faults import Place
-from tasks.data.index import Objects, index_samples
+from tasks.data.indexing import Objects, index_samples
 from tasks.data.samples import Image
 from tasks.data.shapes import shapes_data
 from tasks.data.transforms import DetectionTransform, sample_seed
