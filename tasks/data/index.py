@@ -1,51 +1,32 @@
 """A split's pictures and objects in flat arrays, which worker processes share without copying.
 
-Lists of Python objects are copied into every worker page by page, since counting references writes to them. Where
-processes are spawned, the arrays go to them as tensors, which torch moves into shared memory.
+Lists of Python objects are copied into every worker page by page, since counting references writes to them.
 """
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from tasks.data.samples import Rendered, Sample
 
 
-class _Shared:
-    """Its arrays are pickled as tensors."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-            for name, value in vars(self).items()
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(
-            {name: value.numpy() if isinstance(value, Tensor) else value for name, value in state.items()}
-        )
-
-
-class Texts(_Shared, Sequence[str]):
+class Texts(Sequence[str]):
     """Many short texts in one: a sequence of str without a Python object for each."""
 
     def __init__(self, items: Iterable[bytes]) -> None:
         parts = list(items)
-        self._all = np.frombuffer(bytearray(b"".join(parts)), np.uint8)
+        self._all = b"".join(parts)
         self._ends = np.cumsum([0, *map(len, parts)], dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self._ends) - 1
 
     def raw(self, position: int) -> bytes:
-        return self._all[self._ends[position] : self._ends[position + 1]].tobytes()
+        return self._all[self._ends[position] : self._ends[position + 1]]
 
     def __getitem__(self, position: int) -> str:  # type: ignore[override]
         if position >= len(self):
@@ -57,7 +38,7 @@ class Texts(_Shared, Sequence[str]):
 
 
 @dataclass(frozen=True)
-class Samples(_Shared):
+class Samples:
     """The samples of a split, made when they are asked for.
 
     Attributes:

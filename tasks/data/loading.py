@@ -1,6 +1,7 @@
 """Samples into batches, in an order and with an augmentation that (seed, epoch, index) alone decide."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -142,6 +143,8 @@ class Loader:
             num_workers=workers,
             collate_fn=_collate,
             worker_init_fn=_start_worker,
+            # Forked workers share the index; spawned ones would each be sent a copy.
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             persistent_workers=workers > 0,
             # Its own generator: iterating must not draw from the one that the training draws from.
             generator=torch.Generator(),
