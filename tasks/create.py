@@ -98,17 +98,21 @@ def _hold_norms(backbone: Backbone, settings: BackboneSettings, head: str) -> No
     backbone.hold_norms(settings.weights is not None and head in HEADS["detection"] if held is None else held)
 
 
-def start_task(settings: Settings, classes: Sequence[str], head: HeadSettings | None = None) -> tuple[AnyTask, str]:
-    """The task that a new run trains, and a line about what it starts from.
+def start_task(
+    settings: Settings, classes: Sequence[str], head: HeadSettings | None = None, resumed_from: Path | None = None
+) -> tuple[AnyTask, str]:
+    """The task that a run trains, and a line about what it starts from.
 
     Args:
         head: instead of the settings' own.
+        resumed_from: the checkpoint to go on with; what the run began with may be gone by then.
 
     Raises:
         InputError: the weights are not there or do not fit.
     """
     head, given = head or settings.head, settings.backbone
-    start = find_start(given, head)
+    weights = given.weights if resumed_from is None else str(resumed_from)
+    start = find_start(given.model_copy(update={"weights": weights}), head)
     plain = given if start is None else given.model_copy(update={"weights": None, "freeze": "0"})
     backbone = backbone_from(plain, head.name)
     if start is None:

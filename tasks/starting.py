@@ -11,18 +11,9 @@ from torch import Tensor, nn
 from backbones import Backbone, InputError
 from backbones.errors import nearest
 from backbones.weights import read_state_dict
-from tasks.config import BackboneSettings, HeadSettings
+from tasks.config import PUBLISHED_DETECTORS, BackboneSettings, HeadSettings
 from tasks.training.checkpoint import DESCRIPTION, WEIGHTS, checkpoint_folder, read_description
 
-# torchvision's published detectors: our head of the same keys, and whether it is the v2 recipe.
-PUBLISHED = {
-    "fasterrcnn_resnet50_fpn": ("faster_rcnn", False),
-    "fasterrcnn_resnet50_fpn_v2": ("faster_rcnn", True),
-    "maskrcnn_resnet50_fpn": ("mask_rcnn", False),
-    "maskrcnn_resnet50_fpn_v2": ("mask_rcnn", True),
-    "retinanet_resnet50_fpn": ("retinanet", False),
-    "fcos_resnet50_fpn": ("fcos", False),
-}
 # Those whose norms divide by sqrt(var), not by sqrt(var + eps): torchvision's overwrite_eps.
 _WITHOUT_EPS = ("fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn", "retinanet_resnet50_fpn")
 _EPS = 1e-5  # of torch's BatchNorm2d
@@ -58,14 +49,17 @@ def find_start(backbone: BackboneSettings, head: HeadSettings) -> Start | None:
     """What `backbone.weights` names, if it is a run, a torchvision detector's name, or a file of one; None where it is
     something for a backbone.
 
-    A run with another head or backbone gives the weights of its backbone alone.
+    A run with another head gives the weights of its backbone alone.
 
     Raises:
-        InputError: there is no such thing, it cannot be read, or it is a detector that takes another head.
+        InputError: there is no such thing, it cannot be read, it is of another backbone, or it is a detector that takes
+            another head.
     """
     name = backbone.weights
     if name is None or name == "imagenet":
         return None
+    if name in PUBLISHED_DETECTORS:
+        return _of_torchvision(name, backbone, head)
     path = Path(name)
     if path.is_dir() or (path.name == WEIGHTS and path.with_name(DESCRIPTION).is_file()):
         return _of_run(checkpoint_folder(path if path.is_dir() else path.parent), backbone, head)
@@ -75,11 +69,9 @@ def find_start(backbone: BackboneSettings, head: HeadSettings) -> Start | None:
             return None
         exact = path.name in map(_published_file, _WITHOUT_EPS)
         return Start(f"the detector in {path}", _with_eps(state) if exact else state)
-    if name in PUBLISHED:
-        return _of_torchvision(name, backbone, head)
     if path.suffix:
         raise InputError(f"{name}: there is no such weights file")
-    known = ["imagenet", *PUBLISHED]
+    known = ["imagenet", *PUBLISHED_DETECTORS]
     raise InputError(
         f"weights {name!r}: neither a file, nor a run, nor a name{nearest(name, known)} (names: {', '.join(known)})"
     )
@@ -123,8 +115,7 @@ def load_body(backbone: Backbone, start: Start) -> str:
 def _of_run(folder: Path, backbone: BackboneSettings, head: HeadSettings) -> Start:
     description = read_description(folder)
     try:
-        trained = BackboneSettings(**description["backbone"])
-        same = HeadSettings(**description["head"]).name == head.name and trained.name == backbone.name
+        trained, its_head = BackboneSettings(**description["backbone"]), HeadSettings(**description["head"])
         start = Start(
             told=f"the model in {folder}",
             state=read_state_dict(folder / WEIGHTS),
@@ -134,15 +125,23 @@ def _of_run(folder: Path, backbone: BackboneSettings, head: HeadSettings) -> Sta
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder / DESCRIPTION}: not a description of a model: {error}") from None
-    if same:
-        return start
+    for setting in ("name", "stride_in_1x1", "deformable_stages"):
+        if getattr(trained, setting) != getattr(backbone, setting):
+            raise InputError(
+                f"{folder}: was trained with backbone.{setting} {getattr(trained, setting)}, here it is "
+                f"{getattr(backbone, setting)}"
+            )
+    if its_head.name == head.name:
+        if its_head.anchor_scale == head.anchor_scale:
+            return start
+        return replace(start, told=f"{start.told} (whose anchor_scale is {its_head.anchor_scale})")
     body = next(prefix for prefix in _BODIES if any(key.startswith(prefix) for key in start.state))
     kept = {key.removeprefix(body): value for key, value in start.state.items() if key.startswith(body)}
     return replace(start, told=f"the {trained.name} of the model in {folder}", state=kept, whole=False)
 
 
 def _of_torchvision(name: str, backbone: BackboneSettings, head: HeadSettings) -> Start:
-    kind, v2 = PUBLISHED[name]
+    kind, v2 = PUBLISHED_DETECTORS[name]
     if (head.name, head.v2, backbone.name) != (kind, v2, "resnet50"):
         flags = f"--head {kind}{' --head.v2' if v2 else ''} --backbone resnet50"
         raise InputError(f"weights {name!r}: torchvision's detector of this name wants {flags}")

@@ -9,7 +9,7 @@ COMMANDS = {
     "predict": "draw what a trained model finds",
     "doctor": "find what is wrong with a data set",
     "describe": "a backbone, stage by stage",
-    "benchmark": "time a training step against torchvision's",
+    "benchmark": "time ours against the peers on the same work",
 }
 
 

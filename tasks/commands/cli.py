@@ -14,6 +14,7 @@ import tyro
 from rich.console import Console
 
 from tasks.config import (
+    PUBLISHED_DETECTORS,
     SHAPES,
     Group,
     Settings,
@@ -124,7 +125,8 @@ def _absolute(settings: Settings) -> Settings:
         also = tuple(str(Path(path).expanduser().resolve()) for path in data.also)
         data = data.model_copy(update={"path": str(Path(data.path).expanduser().resolve()), "also": also})
     weights = Path(backbone.weights or "").expanduser()
-    if backbone.weights and (weights.exists() or weights.suffix):  # not the name of published ones
+    named = backbone.weights in (None, "imagenet", *PUBLISHED_DETECTORS)
+    if not named and (weights.exists() or weights.suffix):
         backbone = backbone.model_copy(update={"weights": str(weights.resolve())})
     return settings.model_copy(update={"data": data, "backbone": backbone})
 
@@ -137,6 +139,8 @@ def guard(command: Callable[[Console], int]) -> int:
         a signal stopped it.
     """
     # torchrun numbers its processes; the first one speaks for all.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
     console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_args, **_kwargs: console.print(f"warning: {message}", markup=False)

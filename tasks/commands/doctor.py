@@ -1,7 +1,10 @@
 """`doctor`: what is wrong or odd with a data set."""
 
+import contextlib
 import json
+import math
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -55,7 +58,8 @@ def main(argv: list[str] | None = None) -> int:
 def _doctor(arguments: DoctorArguments, console: Console) -> int:
     from tasks.data.doctor import examine
 
-    told = Console(file=sys.stderr, highlight=False) if arguments.as_json else console
+    told = Console(file=sys.stderr, highlight=False, soft_wrap=True) if arguments.as_json else console
+    warnings.showwarning = lambda message, *_args, **_kwargs: told.print(f"warning: {message}", markup=False)
     with Progress(console=told, transient=True) as progress:
 
         def watch(items: Any, what: str) -> Iterable[Any]:
@@ -69,16 +73,16 @@ def _doctor(arguments: DoctorArguments, console: Console) -> int:
             watch=watch,
         )
     if arguments.as_json:
-        print(json.dumps(_as_json(found), indent=1))
+        print(json.dumps(_as_json(found), indent=1, allow_nan=False))
     else:
         _print(found, f"{Path(arguments.data.path)}/", console)
+    if arguments.fix is not None:
+        _fix(arguments, found, told)
     output = arguments.output or Path("runs") / f"doctor-{Path(arguments.data.path).resolve().name}"
     if found.data is not None and any(fault.picture for finding in found.findings for fault in finding.faults):
         _write_page(found, output / "worst.html", told)
     if arguments.show_augmentations and found.data is not None:
         _write_augmentations(arguments, found, output / "augmentations.jpg", told)
-    if arguments.fix is not None:
-        _fix(arguments, found, told)
     return 1 if found.fails else 0
 
 
@@ -88,14 +92,14 @@ def _print(found: "Examination", folder: str, console: Console) -> None:
     if found.findings:
         table = Table("", "", "", Column("the first", overflow="fold"), "what to do", show_lines=True)
         for finding in found.findings:
-            check, first = finding.check, finding.faults[0].message.replace(folder, "")
+            check, first = finding.check, finding.faults[0].message.removeprefix(folder)
             level = f"[{_COLOURS[check.level]}]{check.level}[/]"
             table.add_row(level, str(len(finding.faults)), check.what, escape(first), check.cure)
         console.print(table, soft_wrap=False)
     if found.data is not None:
         counts = Table("class", *found.counts, title="objects" if _has_boxes(found) else "pixels", title_justify="left")
         for label, name in enumerate(found.data.classes):
-            counts.add_row(name, *(f"{values[label]:,}" for values in found.counts.values()))
+            counts.add_row(escape(name), *(f"{values[label]:,}" for values in found.counts.values()))
         console.print(counts)
     numbers = dict.fromkeys(_COLOURS, 0)
     for finding in found.findings:
@@ -129,7 +133,7 @@ def _as_json(found: "Examination") -> dict[str, Any]:
                     {
                         "message": fault.message,
                         "picture": None if fault.picture is None else str(fault.picture),
-                        "box": fault.box,
+                        "box": fault.box and [value if math.isfinite(value) else None for value in fault.box],
                     }
                     for fault in finding.faults
                 ],
@@ -174,13 +178,15 @@ def _write_page(found: "Examination", path: Path, console: Console) -> None:
         lines = [f"{fault.level}: {fault.message.removeprefix(f'{picture}: ')}" for fault in faults]
         entries.append((picture.name, lines, drawn))
     title = f"{len(entries)} of {len(of_picture)} pictures with findings"
-    _writable(path).write_text(picture_page(title, entries), encoding="utf-8")
+    _writable(path).write_text(picture_page(title, entries), encoding="utf-8", errors="backslashreplace")
     console.print(f"{path}: {title}", markup=False)
 
 
 def _write_augmentations(arguments: DoctorArguments, found: "Examination", path: Path, console: Console) -> None:
+    import numpy as np
     from PIL import Image
 
+    from backbones import InputError
     from tasks.create import create_transform
     from tasks.data.transforms import sample_seed
     from tasks.report.pictures import class_colour, draw_boxes, draw_labels
@@ -193,17 +199,23 @@ def _write_augmentations(arguments: DoctorArguments, found: "Examination", path:
         picture, target, _ = transform(train[index], sample_seed(0, epoch, index))
         image = picture.permute(1, 2, 0).numpy()
         if "mask" in target:
-            return draw_labels(image, target["mask"].numpy(), classes)
+            # A picture as it is may have been scaled for the model; its mask is judged as it was.
+            mask = Image.fromarray(target["mask"].numpy()).resize(
+                (image.shape[1], image.shape[0]), Image.Resampling.NEAREST
+            )
+            return draw_labels(image, np.asarray(mask), classes)
         rows = zip(target["boxes"].tolist(), target["labels"].tolist(), strict=True)
         named = [(box, classes[label], class_colour(label)) for box, label in rows]
         return draw_boxes(Image.fromarray(image), named)
 
     plain = create_transform(arguments.task, arguments.data, train=False)
     augmented = create_transform(arguments.task, arguments.data, train=True, others=train)
-    rows = [
-        [shown(plain, index, 0), *(shown(augmented, index, epoch) for epoch in range(_VERSIONS_SHOWN))]
-        for index in range(min(arguments.show_augmentations, len(train)))
-    ]
+    rows = []
+    for index in range(min(arguments.show_augmentations, len(train))):
+        with contextlib.suppress(InputError):  # the findings tell of it
+            rows.append([shown(plain, index, 0), *(shown(augmented, index, epoch) for epoch in range(_VERSIONS_SHOWN))])
+    if not rows:
+        return
     contact_sheet(rows).save(_writable(path), quality=90)
     console.print(f"{path}: {len(rows)} pictures as they are and augmented by {arguments.data.augment!r}", markup=False)
 
@@ -213,7 +225,7 @@ def _fix(arguments: DoctorArguments, found: "Examination", console: Console) -> 
 
     assert arguments.fix is not None
     faults = [fault for finding in found.findings for fault in finding.faults]
-    written = fix(faults, Path(arguments.data.path), arguments.fix)
+    written = fix(faults, [Path(path) for path in (arguments.data.path, *arguments.data.also)], arguments.fix)
     for path in written:
         console.print(f"{path}: mended", markup=False)
     if not written:

@@ -52,7 +52,7 @@ def train(settings: Settings, console: Console) -> int:
     data = open_data(settings.data, settings.task, outlines=settings.head.name in MASK_HEADS)
     _print_data(settings, data, console)
     torch.manual_seed(settings.seed)
-    task, told = start_task(settings, data.classes, _balanced(settings, data, console))
+    task, told = start_task(settings, data.classes, _balanced(settings, data, console), run.last if resumed else None)
     console.print(f"weights: {told}", markup=False)
     console.print(f"{settings.backbone.name}: {freeze_report(task.backbone)}")
     if settings.task == "detection":

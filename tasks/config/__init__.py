@@ -7,7 +7,7 @@ dotted keys. Some have a short flag as well.
 from tasks.config.defaults import defaults
 from tasks.config.files import differences, get, merge, read_yaml
 from tasks.config.group import Group, SettingsError, nearest_setting, setting_paths
-from tasks.config.heads import HEADS, MASK_HEADS, OUTPUT_STRIDES, Head
+from tasks.config.heads import HEADS, MASK_HEADS, OUTPUT_STRIDES, PUBLISHED_DETECTORS, Head
 from tasks.config.settings import (
     SHAPES,
     BackboneSettings,
@@ -22,6 +22,7 @@ __all__ = [
     "HEADS",
     "MASK_HEADS",
     "OUTPUT_STRIDES",
+    "PUBLISHED_DETECTORS",
     "SHAPES",
     "BackboneSettings",
     "DataSettings",

@@ -60,3 +60,13 @@ SETTINGS_OF: dict[str, set[str]] = {
     "deeplabv3plus": _PIXELS | {"channels"},
     "upernet": _PIXELS | {"channels"},
 }
+
+# torchvision's published detectors: the head of the same keys, and whether it is the v2 recipe.
+PUBLISHED_DETECTORS: dict[str, tuple[Head, bool]] = {
+    "fasterrcnn_resnet50_fpn": ("faster_rcnn", False),
+    "fasterrcnn_resnet50_fpn_v2": ("faster_rcnn", True),
+    "maskrcnn_resnet50_fpn": ("mask_rcnn", False),
+    "maskrcnn_resnet50_fpn_v2": ("mask_rcnn", True),
+    "retinanet_resnet50_fpn": ("retinanet", False),
+    "fcos_resnet50_fpn": ("fcos", False),
+}

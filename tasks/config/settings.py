@@ -22,7 +22,7 @@ class DataSettings(Group):
     """More folders, of any known layout, mixed with path's under one class map."""
     sampling: Literal["each", "repeat", "weighted"] = "each"
     """`each` picture once an epoch; `repeat` pictures of rare classes (LVIS's repeat factors); `weighted`: as many as
-    there are, chosen so that rare classes come as often as frequent ones."""
+    there are, chosen so that rare classes come more nearly as often as frequent ones."""
     repeat_threshold: float = Field(0.1, gt=0, le=1)
     """With `repeat`: classes on less than this share of the pictures are repeated. LVIS, with 100,000, has 0.001."""
     image_size: Annotated[int, tyro.conf.arg(aliases=["--image-size"])] = Field(320, ge=32)

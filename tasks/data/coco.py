@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from backbones.errors import InputError, nearest
-from tasks.data.faults import Faults, Place
+from tasks.data.faults import DataError, Fault, Faults, Place
 from tasks.data.index import Samples
 from tasks.data.indexing import Objects, index_samples
 from tasks.data.masks import MaskedSample, MaskedSamples
@@ -151,14 +152,16 @@ def _read(path: Path) -> _File:
             # Python writes NaN and Infinity, which JSON does not have.
             return _converted(json.loads(content))
     except msgspec.ValidationError as error:
-        raise InputError(f"{path}: not a COCO file: {error}") from None
+        raise DataError(Fault("annotation-unreadable", f"{path}: not a COCO file: {error}")) from None
     except (OSError, ValueError, msgspec.DecodeError) as error:
-        raise InputError(f"{path}: not readable JSON: {error}") from None
+        raise DataError(Fault("annotation-unreadable", f"{path}: not readable JSON: {error}")) from None
 
 
 def _converted(content: Any) -> _File:
-    for item in content["annotations"] if isinstance(content, dict) else []:
-        item["segmentation"] = msgspec.Raw(msgspec.json.encode(item.get("segmentation")))
+    annotations = content.get("annotations") if isinstance(content, dict) else None
+    for item in annotations if isinstance(annotations, list) else []:
+        if isinstance(item, dict):
+            item["segmentation"] = msgspec.Raw(msgspec.json.encode(item.get("segmentation")))
     return msgspec.convert(content, _File)
 
 
@@ -274,7 +277,7 @@ def _picture_folder(folder: Path, path: Path, example: str) -> Path:
     names = dict.fromkeys([name, *_SPLITS[split]])
     candidates = [place / name for name in names for place in (folder, folder / "images")] + [folder / "images"]
     for candidate in candidates:
-        if (candidate / example).is_file():
+        if os.path.isfile(candidate / example):  # which takes names that are too long
             return candidate
     for candidate in candidates:
         if candidate.is_dir():

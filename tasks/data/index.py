@@ -31,7 +31,7 @@ class Texts(Sequence[str]):
     def __getitem__(self, position: int) -> str:  # type: ignore[override]
         if position >= len(self):
             raise IndexError(position)
-        return self.raw(position).decode()
+        return self.raw(position).decode("utf-8", "surrogatepass")  # names on disk may be no UTF-8
 
     def take(self, positions: Iterable[int]) -> "Texts":
         return Texts(self.raw(position) for position in positions)
@@ -124,7 +124,7 @@ def joined(parts: Sequence[Samples]) -> Samples:
     folders = [part.pictures.resolve() for part in parts if isinstance(part.pictures, Path)]
     base = Path(os.path.commonpath(folders))
     names = [
-        (folder / name).relative_to(base).as_posix().encode()
+        os.path.relpath(folder / name, base).encode("utf-8", "surrogatepass")
         for folder, part in zip(folders, parts, strict=True)
         for name in part.names
     ]

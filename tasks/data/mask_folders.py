@@ -89,8 +89,15 @@ def _find_splits(folder: Path, faults: Faults) -> dict[str, list[Pair]]:
 def _listed(file: Path, images: Path, masks: Path) -> list[Pair]:
     if not file.is_file():
         return []
-    names = [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    names = [line.split()[0] for line in _lines(file)]
     return [(_only(images, name), _only(masks, name)) for name in sorted(names)]
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from None
 
 
 def _only(folder: Path, stem: str) -> Path:
@@ -157,7 +164,7 @@ def _class_map(
         return _named(list(names), {}, ignored), "mask folders (classes as given)"
     if not file.is_file():
         return _counted(masks, ignored, faults), "mask folders (classes counted from the masks)"
-    lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line.split() for line in _lines(file)]
     coloured = [len(line) > 3 and all(part.isdigit() for part in line[-3:]) for line in lines]
     if any(coloured) and not all(coloured):
         raise InputError(f"{file}: line {coloured.index(False) + 1} has no colour; write 'name r g b' in every line")
@@ -167,6 +174,10 @@ def _class_map(
         if colour
     }
     found = [" ".join(line[:-3] if colour else line) for line, colour in zip(lines, coloured, strict=True)]
+    if not set(map(str.lower, found)) - set(_IGNORED):
+        raise InputError(f"{file}: names no class")
+    if len(set(found)) < len(found):
+        faults.add("class-twice", f"{file}: two classes share a name")
     return _named(found, colours, ignored), f"mask folders ({file.name})"
 
 

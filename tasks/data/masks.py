@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from backbones.errors import InputError
 from tasks.data.faults import DataError, Fault
 from tasks.data.samples import Indexed, Rendered, read_source
 
@@ -101,13 +100,10 @@ class MaskedSamples:
 
 def joined_masks(parts: Sequence[MaskedSamples]) -> MaskedSamples:
     """The samples of several folders, named by their paths from the one that holds all."""
-    samples = [sample for part in parts for sample in part]
-    base = os.path.commonpath([sample.source.resolve().parent for sample in samples if isinstance(sample.source, Path)])
-    named = [
-        replace(sample, name=sample.source.resolve().relative_to(base).as_posix())
-        for sample in samples
-        if isinstance(sample.source, Path)
-    ]
+    # Not resolved: two folders may link to the same pictures.
+    files = [(os.path.abspath(sample.file), sample) for part in parts for sample in part if sample.file]
+    base = os.path.commonpath([os.path.dirname(file) for file, _ in files] or [os.sep])
+    named = [replace(sample, name=os.path.relpath(file, base)) for file, sample in files]
     return MaskedSamples.of(sorted(named, key=lambda sample: sample.name))
 
 
@@ -121,14 +117,14 @@ class _Relabelled:
 
     def __getitem__(self, position: int, /) -> MaskedSample:
         sample = self.items[position]
-        return replace(sample, mask=_RelabelledMask(sample.mask, self.positions))
+        return replace(sample, mask=RelabelledMask(sample.mask, self.positions))
 
     def __iter__(self) -> Iterator[MaskedSample]:
         return (self[position] for position in range(len(self)))
 
 
 @dataclass(frozen=True)
-class _RelabelledMask:
+class RelabelledMask:
     mask: Masked
     positions: NDArray[np.int64]
 
@@ -208,9 +204,10 @@ def read_values(path: Path, colours: dict[tuple[int, int, int], int]) -> NDArray
     if not colours:
         if (pixels == pixels[..., :1]).all():
             return pixels[..., 0].astype(np.uint16)  # grey, saved in three equal channels
-        raise InputError(
+        line = (
             f"{path}: the mask is in colours; name them in classes.txt beside the folders, a line a class: name r g b"
         )
+        raise DataError(Fault("mask-stray", line))
     packed = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
     found, inverse = np.unique(packed, return_inverse=True)
     values = np.zeros(len(found), np.uint16)

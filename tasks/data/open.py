@@ -1,5 +1,6 @@
 """From a setting to a data set: which reader a folder needs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from tasks.config import SHAPES, DataSettings
 from tasks.data.coco import is_coco, read_coco, read_coco_masks
 from tasks.data.faults import Faults
 from tasks.data.mask_folders import is_mask_folders, read_mask_folders
+from tasks.data.masks import IGNORE
 from tasks.data.mix import mixed
 from tasks.data.samples import DataSet, with_val
 from tasks.data.shapes import masked_shapes_data, shapes_data
@@ -50,7 +52,21 @@ def open_data(
         return make(settings.count, settings.image_size)
     faults = faults or Faults()
     parts = [_read(Path(path), settings, task, outlines, faults) for path in (settings.path, *settings.also)]
-    return with_val(mixed(parts), settings.val_fraction, settings.split_seed)
+    if not any("val" in part.splits for part in parts):
+        # Of each folder by itself, so that mixing in another one moves no picture between train and val.
+        parts = [_with_val(part, settings, faults) for part in parts]
+    data = mixed(parts)
+    if task == "segmentation" and len(data.classes) > IGNORE:
+        raise InputError(f"{settings.path}: {len(data.classes)} classes; masks tell at most {IGNORE} apart")
+    return data
+
+
+def _with_val(data: DataSet[Any], settings: DataSettings, faults: Faults) -> DataSet[Any]:
+    try:
+        return with_val(data, settings.val_fraction, settings.split_seed)
+    except InputError as error:
+        faults.add("split-impossible", f"{settings.path}: {error}")
+        return replace(data, faults=tuple(faults.found))
 
 
 def _read(folder: Path, settings: DataSettings, task: str, outlines: bool, faults: Faults) -> DataSet[Any]:
@@ -62,7 +78,7 @@ def _read(folder: Path, settings: DataSettings, task: str, outlines: bool, fault
 
 
 def _masks(folder: Path, settings: DataSettings, faults: Faults) -> DataSet[Any]:
-    if is_mask_folders(folder):
+    if _has_masks(folder):
         return read_mask_folders(folder, classes=settings.classes, ignore_index=settings.ignore_index, faults=faults)
     if settings.classes or settings.ignore_index is not None:
         raise LayoutError(
@@ -71,6 +87,15 @@ def _masks(folder: Path, settings: DataSettings, faults: Faults) -> DataSet[Any]
     if is_coco(folder):
         return read_coco_masks(folder, faults=faults)
     raise LayoutError(f"{folder}: no layout of masks that is known here; wanted are {_MASK_LAYOUTS}")
+
+
+def _has_masks(folder: Path) -> bool:
+    try:
+        return is_mask_folders(folder)
+    except InputError:  # images/ and annotations/ without a picture in it
+        if is_coco(folder):
+            return False
+        raise
 
 
 def _boxes(folder: Path, settings: DataSettings, outlines: bool, faults: Faults) -> DataSet[Any]:

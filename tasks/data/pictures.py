@@ -55,7 +55,7 @@ def _header(path: Path) -> tuple[tuple[int, int], str]:
     """The size as `picture_size` gives it, and Pillow's name of the format."""
     try:
         with Image.open(path) as file:
-            on_its_side = file.getexif().get(_ORIENTATION, 1) >= _FIRST_ON_SIDE
+            on_its_side = _orientation(file) >= _FIRST_ON_SIDE
             size = (file.height, file.width) if on_its_side else (file.width, file.height)
             return size, file.format or ""
     except UNREADABLE as error:
@@ -64,7 +64,12 @@ def _header(path: Path) -> tuple[tuple[int, int], str]:
 
 def is_turned(image: Image.Image) -> bool:
     """Whether its EXIF orientation says that it is to be turned or mirrored."""
-    return bool(image.getexif().get(_ORIENTATION, 1) > 1)
+    return _orientation(image) > 1
+
+
+def _orientation(image: Image.Image) -> int:
+    value = image.getexif().get(_ORIENTATION, 1)
+    return value if isinstance(value, int) else 1  # cameras write anything
 
 
 def check_size(path: Path, size: tuple[float, float], told: tuple[float, float]) -> None:
@@ -122,7 +127,7 @@ def _check_whole(path: Path, told: tuple[float, float]) -> None:
 def _unreadable(path: Path, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         message = f"{path}: the picture is missing; restore it or remove its annotation"
-        return DataError(Fault("picture-missing", message))
+        return DataError(Fault("picture-missing", message, path))
     reason = " ".join(str(error).split())
     message = f"{path}: not a readable picture ({reason}); replace it or remove its annotation"
-    return DataError(Fault("picture-truncated" if "truncated" in reason else "picture-unreadable", message))
+    return DataError(Fault("picture-truncated" if "truncated" in reason else "picture-unreadable", message, path))

@@ -181,4 +181,4 @@ def with_val(data: DataSet[S], fraction: float, seed: int) -> DataSet[S]:
 
 
 def _digest(seed: int, name: str) -> bytes:
-    return hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogatepass")).digest()

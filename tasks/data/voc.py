@@ -88,9 +88,10 @@ def _index(
 
 
 def _report_unlisted(folder: Path, listed: set[Path], faults: Faults) -> None:
-    broken = {fault.place.file for fault in faults.found if fault.place is not None}
-    for path in sorted(set((folder / "Annotations").glob("*.xml")) - listed - broken):
-        faults.add("label-unlisted", f"{path}: no split lists it")
+    faulty = {fault.picture.stem for fault in faults.found if fault.picture is not None}  # listed, and left out
+    for path in sorted(set((folder / "Annotations").glob("*.xml")) - listed):
+        if path.stem not in faulty:
+            faults.add("label-unlisted", f"{path}: no split lists it")
 
 
 def _read_split(folder: Path, split: str, faults: Faults) -> list[_Annotation] | None:
@@ -111,7 +112,7 @@ def _read_split(folder: Path, split: str, faults: Faults) -> list[_Annotation] |
     for name in dict.fromkeys(names):
         if name not in pictures:
             line = f"{folder / 'JPEGImages' / name}.jpg: missing, but {listing} names it"
-            faults.add("picture-missing", line)
+            faults.add("picture-missing", line, picture=folder / "JPEGImages" / f"{name}.jpg")
             continue
         with faults.skipping():
             annotations.append(_read_xml(folder / "Annotations" / f"{name}.xml", pictures[name]))
@@ -137,9 +138,11 @@ def _read_xml(path: Path, picture: Path) -> _Annotation:
     except FileNotFoundError:
         line = f"{path}: missing; {picture.name} has no annotation"
         raise DataError(Fault("annotation-unreadable", line, picture)) from None
-    except (ElementTree.ParseError, OSError, ValueError) as error:
+    except DataError:  # of the picture's size
+        raise
+    except (ElementTree.ParseError, LookupError, OSError, ValueError) as error:
         line = f"{path}: not a readable Pascal VOC annotation: {error}"
-        raise DataError(Fault("annotation-unreadable", line, picture, place=Place(str(path), path))) from None
+        raise DataError(Fault("annotation-unreadable", line, picture)) from None
     return _Annotation(path, picture, width, height, objects)
 
 

@@ -1,5 +1,6 @@
 """YOLO: data.yaml, folders of pictures, and a text file of boxes or polygons for each."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ def read_yolo(folder: Path, *, outlines: bool = False, faults: Faults | None = N
         root = folder
     splits: dict[str, Samples] = {}
     labels: set[Path] = set()
+    lists = {_CLASS_LIST}
     for split, keys in _SPLITS.items():
         told = next((content[key] for key in keys if content.get(key)), None)
         if told is None:
@@ -65,10 +67,11 @@ def read_yolo(folder: Path, *, outlines: bool = False, faults: Faults | None = N
         pictures = _pictures(file, folder, root, told)
         splits[split] = _read_split(folder, pictures, classes, outlines, faults)
         labels |= {_label_file(path) for path in pictures}
+        lists |= {Path(str(entry)).name for entry in (told if isinstance(told, list) else [told])}
     if "train" not in splits:
         raise InputError(f"{file}: names no train pictures")
     for path in sorted({path for place in {label.parent for label in labels} for path in place.glob("*.txt")} - labels):
-        if path.name != _CLASS_LIST:
+        if path.name not in lists:
             faults.add("label-unlisted", f"{path}: there is no picture of this name")
     return DataSet("YOLO", classes, splits, tuple(faults.found))
 
@@ -86,10 +89,8 @@ def _read_yaml(file: Path) -> dict[str, Any]:
 def _names(file: Path, content: dict[str, Any]) -> tuple[str, ...]:
     names = content.get("names")
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
-            raise InputError(
-                f"{file}: names has the numbers {', '.join(map(str, sorted(names)))}; wanted are 0, 1, ..."
-            )
+        if set(names) != set(range(len(names))):
+            raise InputError(f"{file}: names has the numbers {', '.join(map(str, names))}; wanted are 0, 1, ...")
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
         raise InputError(f"{file}: has no names, a list of the classes")
@@ -109,17 +110,21 @@ def _pictures(file: Path, folder: Path, root: Path, told: Any) -> list[Path]:
         if place.is_dir():
             found += [path for path in place.rglob("*") if path.suffix.lower() in PICTURES]
         else:
-            lines = place.read_text(encoding="utf-8").splitlines()
+            try:
+                lines = place.read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(f"{place}: not a readable list of pictures: {error}") from None
             found += [(place.parent if line.startswith(".") else root) / line.strip() for line in lines if line.strip()]
     if not found:
         raise InputError(f"{file}: {told!r} holds no pictures")
-    return sorted({path.resolve() for path in found})
+    # Not resolved: the labels of a link lie beside the link, not beside what it leads to.
+    return sorted({Path(os.path.abspath(path)) for path in found})
 
 
 def _read_split(
     folder: Path, pictures: Sequence[Path], classes: tuple[str, ...], outlines: bool, faults: Faults
 ) -> Samples:
-    base = folder.resolve()
+    base = Path(os.path.abspath(folder))
     if not all(path.is_relative_to(base) for path in pictures):
         base = Path(pictures[0].anchor)
     sizes: dict[Path, tuple[int, int]] = {}

@@ -217,7 +217,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 def _digest(loader: Loader) -> str:
     names = "\n".join(loader.samples.names)
-    return hashlib.sha256(names.encode()).hexdigest()
+    return hashlib.sha256(names.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _random_state() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`--weights`: backbones, torchvision's detectors by name and by file, and runs."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from backbones import InputError
 from tasks.commands.train import main
+from tasks.config import PUBLISHED_DETECTORS as PUBLISHED
 from tasks.config import Settings
 from tasks.create import start_task, task_from_checkpoint
-from tasks.starting import PUBLISHED
 
 OPTIONS: dict[str, dict[str, Any]] = {
     name: {"score_thresh": 0.01, "detections_per_img": 100} if PUBLISHED[name][0] in ("retinanet", "fcos") else {}
@@ -168,6 +169,28 @@ def test_what_cannot_be_taken_is_one_line(
     assert message.format(tmp=tmp_path) in told
     assert told.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_on_another_backbone_is_refused(run: Path) -> None:
+    given = {"name": "resnet18", "weights": str(run)}
+    for options, message in (
+        ({"stride_in_1x1": True}, "backbone.stride_in_1x1 False, here it is True"),
+        ({"name": "resnet34"}, "backbone.name resnet18, here it is resnet34"),
+    ):
+        with pytest.raises(InputError, match=message):
+            start_task(Settings(backbone=given | options, head=SMALL), ["a"])  # type: ignore[arg-type]
+    told = start_task(Settings(backbone=given, head=SMALL | {"anchor_scale": 4}), ["a"])[1]  # type: ignore[arg-type]
+    assert "(whose anchor_scale is 2.8)" in told
+
+
+def test_a_run_resumes_when_what_it_began_with_is_gone(run: Path, tmp_path: Path) -> None:
+    begun = shutil.copytree(run, tmp_path / "begun")
+    argv = f"--weights {begun} --data.count 8 --epochs 1 --head.channels 16 --head.representation 16"
+    output = ["--output", str(tmp_path / "second")]
+    assert main([*argv.split(), *output]) == 0
+    shutil.rmtree(begun)
+    (tmp_path / "second/run.json").unlink()
+    assert main(["--resume", *output]) == 0
 
 
 def test_a_broken_run_is_named(run: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def time_index(arguments: BenchmarkArguments, console: Console) -> int:
         return 2
     pictures = arguments.pictures or _PICTURES
     with tempfile.TemporaryDirectory() as temporary:
-        folder = arguments.folder or Path(temporary) / "coco"
+        folder = (arguments.folder or Path(temporary) / "coco").resolve()
         write_coco_folder(folder, pictures)
         megabytes = (folder / "annotations/instances_train.json").stat().st_size / 1e6
         console.print(f"{pictures:,} pictures, {megabytes:.0f} MB of annotations, {arguments.workers} workers")
@@ -57,7 +57,9 @@ def time_index(arguments: BenchmarkArguments, console: Console) -> int:
 
 def _measured(side: str, folder: Path, workers: int) -> dict[str, float]:
     command = [sys.executable, "-m", __name__, side, str(folder), str(workers)]
-    return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
+    return dict(
+        json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    )
 
 
 def _ours(folder: Path, workers: int) -> tuple[float, float, Callable[[], Iterable[Any]]]:

@@ -1,6 +1,5 @@
 """COCO files of any size, made up."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -66,5 +65,7 @@ def write_coco_folder(folder: Path, pictures: int) -> None:
         content = coco_content(count)
         (folder / split).mkdir(exist_ok=True)
         for image in content["images"]:
-            os.symlink(picture, folder / split / image["file_name"])
+            link = folder / split / image["file_name"]
+            link.unlink(missing_ok=True)
+            link.symlink_to(picture)
         (folder / f"annotations/instances_{split}.json").write_bytes(msgspec.json.encode(content))

@@ -1,5 +1,6 @@
 """The classes, and how much there is of each."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -21,7 +22,7 @@ def class_faults(classes: Sequence[str], counts: Counts, instances: Counts) -> l
         instances: how often it occurs: objects, or pictures that show it.
     """
     if not sum(values.sum() for values in counts.values()):
-        return []  # nothing at all is its own message
+        return [Fault("class-none", f"none of {', '.join(classes)} occurs in any split")]
     train = counts["train"]
     found = []
     for label, name in enumerate(classes):
@@ -51,8 +52,8 @@ def _alike(classes: Sequence[str]) -> list[Fault]:
     first: dict[str, str] = {}
     found = []
     for name in classes:
-        plain = "".join(letter for letter in name.casefold() if letter.isalnum()) or name
-        if plain in first:
+        plain = re.sub(r"(?<=\w)[\s_-]+(?=\w)", "", name.strip().casefold())
+        if first.get(plain, name) != name:
             found.append(Fault("class-names-alike", f"{name!r} and {first[plain]!r} are two classes"))
         first.setdefault(plain, name)
     return found

@@ -11,7 +11,7 @@ from tasks.data.doctor.masks import mask_faults
 from tasks.data.doctor.objects import count_objects, object_faults
 from tasks.data.doctor.outlines import outline_faults
 from tasks.data.doctor.pictures import Watch, picture_faults
-from tasks.data.faults import CHECKS, LEVELS, Check, Fault, Faults
+from tasks.data.faults import CHECKS, LEVELS, Check, DataError, Fault, Faults
 from tasks.data.index import Samples
 from tasks.data.open import LayoutError, open_data
 from tasks.data.samples import DataSet
@@ -75,7 +75,8 @@ def examine(
     except LayoutError:
         raise
     except InputError as error:
-        return Examination(None, _findings([*faults.found, Fault("annotation-unreadable", str(error))]), {})
+        fault = error.fault if isinstance(error, DataError) else Fault("data-unusable", str(error))
+        return Examination(None, _findings([*faults.found, fault]), {})
     found = [*faults.found, *picture_faults(data, watch)]
     if task == "segmentation":
         counts, pictures, more = mask_faults(data, watch)
@@ -83,8 +84,8 @@ def examine(
     else:
         counts = count_objects(data)
         found += quick_faults(data, settings.image_size, detections_per_image)
-        if outlines:
-            found += outline_faults(data, watch)
+    if outlines or task == "segmentation":
+        found += outline_faults(data, watch)
     return Examination(data, _findings(found), counts)
 
 

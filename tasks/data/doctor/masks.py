@@ -1,5 +1,6 @@
 """Masks: every pixel counted."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def mask_faults(data: DataSet[Any], watch: Watch) -> tuple[Counts, Counts, list[
             try:
                 counts = np.bincount(mask.labels().reshape(-1), minlength=_VALUES)
             except DataError as error:
-                found.append(error.fault)
+                found.append(replace(error.fault, picture=picture))
                 continue
             counts = counts[: len(data.classes)]  # and IGNORE, the last value, counts nowhere
             pixels[split] += counts

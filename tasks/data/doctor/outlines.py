@@ -1,23 +1,27 @@
 """Outlines against their boxes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tasks.data.doctor.pictures import Watch
 from tasks.data.faults import DataError, Fault
-from tasks.data.objects import object_mask
+from tasks.data.masks import MaskedSample
+from tasks.data.objects import drawn_from, object_mask
 from tasks.data.samples import DataSet, Sample
 
 _LEAST_IOU = 0.5
 
 
 def outline_faults(data: DataSet[Any], watch: Watch) -> Iterator[Fault]:
-    """Outlines that are broken, missing, or elsewhere than their boxes."""
+    """Outlines that are broken, missing, or elsewhere than their boxes; also where masks are drawn from them."""
     for split, samples in data.splits.items():
         for sample in watch(samples, f"outlines of {split}"):
-            yield from _of_sample(sample)
+            drawn = drawn_from(sample.mask) if isinstance(sample, MaskedSample) else sample
+            if drawn is not None:
+                yield from _of_sample(drawn)
 
 
 def _of_sample(sample: Sample) -> Iterator[Fault]:
@@ -27,7 +31,7 @@ def _of_sample(sample: Sample) -> Iterator[Fault]:
         try:
             mask = object_mask(text, sample.size, where)
         except DataError as error:
-            yield error.fault
+            yield replace(error.fault, picture=picture, box=found)
             continue
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):

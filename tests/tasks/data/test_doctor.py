@@ -100,8 +100,8 @@ def _saved(picture: Image.Image, **options: Any) -> Callable[[Path], None]:
     return lambda folder: picture.save(folder / "train/t0.jpg", **options)
 
 
-def _noise(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(9).integers(0, 256, (height, width, 3), dtype=np.uint8))
+def _noise(width: int = WIDTH, height: int = HEIGHT, seed: int = 9) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
 def _turned(folder: Path) -> None:
@@ -156,11 +156,38 @@ def _line(text: str) -> Callable[[Path], None]:
     return plant
 
 
+def _nothing(split: str) -> Callable[[Path], None]:
+    return _without(split, lambda item: False)
+
+
+def _runs(counts: Any) -> dict[str, Any]:
+    return {"size": [HEIGHT, WIDTH], "counts": counts}
+
+
+def _one_picture(folder: Path) -> None:
+    (folder / "ImageSets/Main/val.txt").unlink()
+    (folder / "ImageSets/Main/train.txt").write_text("t0\n")
+
+
 FEW_WHITE = _without("train", lambda item: item["category_id"] == 7 or item["id"] == 2)
 
 # what is planted -> where, how, what is found
 PLANTED: dict[str, tuple[str, Callable[[Path], Any], set[str]]] = {
     "a missing picture": ("coco", lambda d: (d / "train/t0.jpg").unlink(), {"picture-missing"}),
+    "a missing picture of VOC": ("voc", lambda d: (d / "JPEGImages/t0.jpg").unlink(), {"picture-missing"}),
+    "a broken picture of VOC without sizes": (
+        "voc",
+        _both(
+            _text("Annotations/t0.xml", "<size><width>64</width><height>48</height><depth>3</depth></size>", ""),
+            lambda d: (d / "JPEGImages/t0.jpg").write_text("no"),
+        ),
+        {"picture-unreadable"},
+    ),
+    "a broken picture of YOLO": (
+        "yolo",
+        lambda d: (d / "images/train/t0.jpg").write_text("no"),
+        {"picture-unreadable"},
+    ),
     "text for a picture": ("coco", lambda d: (d / "train/t0.jpg").write_text("no"), {"picture-unreadable"}),
     "half a picture": (
         "coco",
@@ -195,6 +222,13 @@ PLANTED: dict[str, tuple[str, Callable[[Path], Any], set[str]]] = {
         _edit("train", lambda content: content["categories"].append({"id": 7, "name": "red"})),
         {"class-twice"},
     ),
+    "no train file": ("coco", lambda d: (d / TRAIN).unlink(), {"data-unusable"}),
+    "one picture and no val": (
+        "voc",
+        _one_picture,
+        {"split-impossible", "class-rare", "label-unlisted", "picture-unlisted"},
+    ),
+    "a name of two classes": ("masks", lambda d: (d / "classes.txt").write_text("a\na\n"), {"class-twice"}),
     "a coordinate NaN": ("coco", _object(bbox=[float("nan"), 6, 26, 34]), {"box-not-a-number"}),
     "an infinite coordinate": ("voc", _text("Annotations/t0.xml", ">30<", ">inf<"), {"box-not-a-number"}),
     "YOLO in pixels": ("yolo", _line("1 30 20 10 10"), {"box-not-a-number"}),
@@ -217,6 +251,12 @@ PLANTED: dict[str, tuple[str, Callable[[Path], Any], set[str]]] = {
     "an outline of words": ("coco", _object(segmentation="round"), {"outline-broken"}),
     "an outline for another size": ("coco", _object(segmentation={"size": [9, 9], "counts": [81]}), {"outline-broken"}),
     "no outline": ("coco", _object(segmentation=[]), {"outline-missing"}),
+    "an outline of no numbers": ("coco", _object(segmentation=[[1, 1, 9, 1, 9, float("nan")]]), {"outline-broken"}),
+    "an outline a world away": ("coco", _object(segmentation=[[1, 1, 9, 1, 9, 3e8]]), {"outline-broken"}),
+    "runs that end too early": ("coco", _object(segmentation=_runs([1000, 20])), {"outline-broken"}),
+    "compressed runs that end too early": ("coco", _object(segmentation=_runs("X1")), {"outline-broken"}),
+    "runs of less than nothing": ("coco", _object(segmentation=_runs([-5, 3077])), {"outline-broken"}),
+    "no outline for a mask": ("coco as masks", _object(segmentation=[]), {"outline-missing"}),
     "an outline elsewhere": ("coco", _object(segmentation=[[40, 40, 60, 40, 60, 47]]), {"outline-off-box"}),
     "an annotation id twice": ("coco", _object(id=2), {"annotation-id-twice"}),
     "an annotation id 0": ("coco", _object(id=0), {"annotation-id-zero"}),
@@ -242,6 +282,7 @@ PLANTED: dict[str, tuple[str, Callable[[Path], Any], set[str]]] = {
         _both(_category("Red"), _one_more(count=10, category_id=9)),
         {"class-names-alike", "class-not-in-split"},
     ),
+    "no object at all": ("coco", _both(_nothing("train"), _nothing("val")), {"class-none", "picture-empty"}),
     "a rare class": ("coco", FEW_WHITE, {"class-rare"}),
     "a class a hundred times rarer": ("coco", _both(FEW_WHITE, _one_more(count=90)), {"class-rare", "class-balance"}),
     "a picture without objects": ("coco", _without("train", lambda item: item["image_id"] != 1), {"picture-empty"}),
@@ -261,6 +302,7 @@ PLANTED: dict[str, tuple[str, Callable[[Path], Any], set[str]]] = {
     "CMYK": ("coco", _saved(_noise().convert("CMYK")), {"picture-cmyk"}),
     "a missing mask": ("masks", lambda d: (d / "train/masks/0.png").unlink(), {"mask-missing"}),
     "text for a mask": ("masks", lambda d: (d / "train/masks/0.png").write_text("no"), {"mask-unreadable"}),
+    "a coloured mask": ("masks", lambda d: _noise().save(d / "train/masks/0.png"), {"mask-stray"}),
     "half a mask": (
         "masks",
         lambda d: (d / "train/masks/0.png").write_bytes((d / "train/masks/0.png").read_bytes()[:60]),
@@ -348,6 +390,33 @@ def test_all_at_once_are_all_found(tmp_path: Path) -> None:
     assert found == expected | {"picture-missing", "picture-unreadable"}
 
 
+def test_fix_keeps_two_objects_of_one_box(tmp_path: Path) -> None:
+    """A triangle and a rectangle: only their outlines tell them apart."""
+    folder = _coco(tmp_path / "data")
+    _one_more(bbox=[4, 6, 26, 34], segmentation=[[4, 6, 30, 40, 4, 40]])(folder)
+    _one_more(bbox=[5, 5, 0, 20])(folder)
+    found = examine(DataSettings(image_size=64, path=str(folder)), "detection")
+    faults = [fault for finding in found.findings for fault in finding.faults]
+    assert {fault.check for fault in faults} == {"box-twice", "box-no-area"}
+    (mended,) = fix(faults, [folder], tmp_path / "mended")
+    assert len(json.loads(mended.read_text())["annotations"]) == 49
+
+
+def test_fix_of_several_folders_some_behind_links(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        folder = write_voc(tmp_path / "store" / name, SPLITS)
+        _text("Annotations/t0.xml", "<xmax>30", "<xmax>2")(folder)
+        for number, picture in enumerate(sorted((folder / "JPEGImages").iterdir())):
+            _noise(seed=number + 100 * (name == "a")).save(picture)
+    (tmp_path / "b").symlink_to(tmp_path / "store/b")
+    folders = [tmp_path / "store/a", tmp_path / "b"]
+    settings = DataSettings(image_size=64, path=str(folders[0]), also=(str(folders[1]),))
+    findings = examine(settings, "detection").findings
+    assert [finding.name for finding in findings] == ["box-no-area"]
+    written = fix(findings[0].faults, folders, tmp_path / "mended")
+    assert written == [tmp_path / f"mended/{name}/Annotations/t0.xml" for name in ("a", "b")]
+
+
 @pytest.mark.parametrize("form", ["coco", "voc", "yolo"])
 def test_fix_writes_new_files_without_the_faults(tmp_path: Path, form: str) -> None:
     folder = CLEAN[form](tmp_path / "data")
@@ -368,11 +437,11 @@ def test_fix_writes_new_files_without_the_faults(tmp_path: Path, form: str) -> N
     found = examine(settings, "detection")
     assert found.findings
     faults = [fault for finding in found.findings for fault in finding.faults]
-    written = fix(faults, folder, tmp_path / "mended")
+    written = fix(faults, [folder], tmp_path / "mended")
     assert written == [tmp_path / "mended" / changed]
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(InputError, match="exists already"):
-        fix(faults, folder, tmp_path / "mended")
+        fix(faults, [folder], tmp_path / "mended")
     (folder / changed).write_bytes(written[0].read_bytes())
     again = examine(settings, "detection")
     assert again.findings == ()

@@ -41,15 +41,26 @@ def test_masks_are_mixed_by_the_names_of_their_classes(tmp_path: Path) -> None:
     for folder, classes in (("a", "ground\ncell\n"), ("b", "ground\ndirt\ncell\n")):
         for kind in ("images", "masks"):
             (tmp_path / folder / "train" / kind).mkdir(parents=True)
-        Image.new("RGB", (8, 8)).save(tmp_path / folder / "train/images/1.png")
-        Image.new("L", (8, 8), len(classes.split()) - 1).save(tmp_path / folder / "train/masks/1.png")
+        for number in (1, 2):
+            Image.new("RGB", (8, 8)).save(tmp_path / folder / f"train/images/{number}.png")
+            Image.new("L", (8, 8), len(classes.split()) - 1).save(tmp_path / folder / f"train/masks/{number}.png")
         (tmp_path / folder / "classes.txt").write_text(classes)
     settings = DataSettings(path=str(tmp_path / "a"), also=(str(tmp_path / "b"),), val_fraction=0.5)
     data = open_data(settings, "segmentation")
     assert data.classes == ("ground", "cell", "dirt")
     samples = [sample for split in ("train", "val") for sample in data.splits[split]]
-    assert sorted(sample.name for sample in samples) == ["a/train/images/1.png", "b/train/images/1.png"]
+    names = [f"{folder}/train/images/{number}.png" for folder in "ab" for number in (1, 2)]
+    assert sorted(sample.name for sample in samples) == names
     assert all((sample.mask.labels() == 1).all() for sample in samples)
+
+
+def test_another_folder_moves_no_picture_between_train_and_val(tmp_path: Path) -> None:
+    folders = [write_voc(tmp_path / name, {"train": {f"{name}{n}": [RED] for n in range(20)}}) for name in ("a", "b")]
+    alone = open_data(DataSettings(path=str(folders[0])))
+    both = open_data(DataSettings(path=str(folders[0]), also=(str(folders[1]),)))
+    mine = {name for name in both.splits["val"].names if name.startswith("a/")}
+    assert mine == {f"a/JPEGImages/{name}" for name in alone.splits["val"].names}
+    assert len(both.splits["val"]) == 8
 
 
 def test_what_cannot_be_mixed_is_named(tmp_path: Path) -> None:

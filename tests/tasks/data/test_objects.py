@@ -62,7 +62,10 @@ def test_where_objects_overlap_the_smaller_one_is_seen() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"size": [8, 6], "counts": [48]}, r"here: the mask is of \[8, 6\] pixels, the picture of \[6, 8\]"),
+        (
+            {"size": [8, 6], "counts": [48]},
+            r"here: not a segmentation \(the mask is of \[8, 6\] pixels, the picture of \[6, 8\]",
+        ),
         ({"counts": [48]}, "here: not a segmentation"),
         ([["a"] * 6], "here: not a segmentation"),
         ("polygon", "here: not a segmentation"),

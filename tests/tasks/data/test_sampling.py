@@ -25,7 +25,7 @@ def test_repeat_factors_are_those_of_the_lvis_paper() -> None:
     np.testing.assert_allclose(repeat_factors(SHOWN, 0.001), [1, 1, 1, 1])
 
 
-def test_class_weights_show_a_rare_class_as_often_as_a_frequent_one() -> None:
+def test_class_weights_are_in_proportion_to_rarity() -> None:
     """1 against 1/4 each: the rare picture is 4 of 7."""
     np.testing.assert_allclose(class_weights(SHOWN), np.array([4, 1, 1, 1]) * 4 / 7)
     np.testing.assert_allclose(class_weights(np.zeros((3, 2), np.bool_)), [1, 1, 1])

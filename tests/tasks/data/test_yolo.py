@@ -14,7 +14,7 @@ from tasks.config import DataSettings
 from tasks.data.objects import object_mask
 from tasks.data.open import open_data
 from tasks.data.samples import DataSet, Sample
-from tests.writers import write_coco, write_yolo
+from tests.writers import CELLS, write_coco, write_yolo
 
 Write = Callable[..., Path]
 
@@ -130,3 +130,13 @@ def test_what_is_wrong_is_named(yolo: Write, spoil: Callable[[Path], object], me
     with pytest.raises(InputError, match=message) as caught:
         _open(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_links_to_pictures_have_their_labels_beside_the_links(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path / "data", CELLS, ["white", "red"])
+    (tmp_path / "store").mkdir()
+    for picture in list((folder / "images/train").iterdir()):
+        picture.rename(tmp_path / "store" / picture.name)
+        picture.symlink_to(tmp_path / "store" / picture.name)
+    data = open_data(DataSettings(path=str(folder)))
+    assert [len(sample.boxes) for sample in data.splits["train"]] == [1, 2]
