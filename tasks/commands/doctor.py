@@ -1,6 +1,5 @@
 """`doctor`: what is wrong or odd with a data set."""
 
-import contextlib
 import json
 import math
 import sys
@@ -22,8 +21,6 @@ from tasks.config import MASK_HEADS, DataSettings, Group, Head
 if TYPE_CHECKING:
     from tasks.data.doctor import Examination
 
-_PICTURES_SHOWN = 24
-_VERSIONS_SHOWN = 4
 _COLOURS = {"error": "red", "dropped": "magenta", "warning": "yellow", "note": "cyan"}
 
 
@@ -78,11 +75,7 @@ def _doctor(arguments: DoctorArguments, console: Console) -> int:
         _print(found, f"{Path(arguments.data.path)}/", console)
     if arguments.fix is not None:
         _fix(arguments, found, told)
-    output = arguments.output or Path("runs") / f"doctor-{Path(arguments.data.path).resolve().name}"
-    if found.data is not None and any(fault.picture for finding in found.findings for fault in finding.faults):
-        _write_page(found, output / "worst.html", told)
-    if arguments.show_augmentations and found.data is not None:
-        _write_augmentations(arguments, found, output / "augmentations.jpg", told)
+    _show(arguments, found, told)
     return 1 if found.fails else 0
 
 
@@ -147,77 +140,21 @@ def _as_json(found: "Examination") -> dict[str, Any]:
     }
 
 
-def _write_page(found: "Examination", path: Path, console: Console) -> None:
-    """The pictures with the most and the gravest faults."""
-    from PIL import Image
+def _show(arguments: DoctorArguments, found: "Examination", console: Console) -> None:
+    from tasks.report.doctor import augmentation_sheet, worst_pictures
 
-    from backbones import InputError
-    from tasks.data.faults import LEVELS, Fault
-    from tasks.data.pictures import read_picture
-    from tasks.report.pictures import draw_boxes
-    from tasks.report.sheets import picture_page
-
-    of_picture: dict[Path, list[Fault]] = {}
-    for finding in found.findings:
-        for fault in finding.faults:
-            if fault.picture is not None:
-                of_picture.setdefault(fault.picture, []).append(fault)
-
-    def gravity(picture: Path) -> tuple[int, ...]:
-        return tuple(-sum(fault.level == level for fault in of_picture[picture]) for level in LEVELS)
-
-    entries = []
-    for picture in sorted(of_picture, key=gravity)[:_PICTURES_SHOWN]:
-        faults = of_picture[picture]
-        try:
-            image = Image.fromarray(read_picture(picture))
-        except InputError:
-            drawn = None
-        else:
-            drawn = draw_boxes(image, [(fault.box, "", (255, 0, 0)) for fault in faults if fault.box is not None])
-        lines = [f"{fault.level}: {fault.message.removeprefix(f'{picture}: ')}" for fault in faults]
-        entries.append((picture.name, lines, drawn))
-    title = f"{len(entries)} of {len(of_picture)} pictures with findings"
-    _writable(path).write_text(picture_page(title, entries), encoding="utf-8", errors="backslashreplace")
-    console.print(f"{path}: {title}", markup=False)
-
-
-def _write_augmentations(arguments: DoctorArguments, found: "Examination", path: Path, console: Console) -> None:
-    import numpy as np
-    from PIL import Image
-
-    from backbones import InputError
-    from tasks.create import create_transform
-    from tasks.data.transforms import sample_seed
-    from tasks.report.pictures import class_colour, draw_boxes, draw_labels
-    from tasks.report.sheets import contact_sheet
-
-    assert found.data is not None
-    train, classes = found.data.splits["train"], found.data.classes
-
-    def shown(transform: Any, index: int, epoch: int) -> Image.Image:
-        picture, target, _ = transform(train[index], sample_seed(0, epoch, index))
-        image = picture.permute(1, 2, 0).numpy()
-        if "mask" in target:
-            # A picture as it is may have been scaled for the model; its mask is judged as it was.
-            mask = Image.fromarray(target["mask"].numpy()).resize(
-                (image.shape[1], image.shape[0]), Image.Resampling.NEAREST
-            )
-            return draw_labels(image, np.asarray(mask), classes)
-        rows = zip(target["boxes"].tolist(), target["labels"].tolist(), strict=True)
-        named = [(box, classes[label], class_colour(label)) for box, label in rows]
-        return draw_boxes(Image.fromarray(image), named)
-
-    plain = create_transform(arguments.task, arguments.data, train=False)
-    augmented = create_transform(arguments.task, arguments.data, train=True, others=train)
-    rows = []
-    for index in range(min(arguments.show_augmentations, len(train))):
-        with contextlib.suppress(InputError):  # the findings tell of it
-            rows.append([shown(plain, index, 0), *(shown(augmented, index, epoch) for epoch in range(_VERSIONS_SHOWN))])
-    if not rows:
+    output = arguments.output or Path("runs") / f"doctor-{Path(arguments.data.path).resolve().name}"
+    if (page := worst_pictures(found)) is not None:
+        path = _writable(output / "worst.html")
+        path.write_text(page[0], encoding="utf-8", errors="backslashreplace")
+        console.print(f"{path}: {page[1]}", markup=False)
+    if not arguments.show_augmentations or found.data is None:
         return
-    contact_sheet(rows).save(_writable(path), quality=90)
-    console.print(f"{path}: {len(rows)} pictures as they are and augmented by {arguments.data.augment!r}", markup=False)
+    sheet = augmentation_sheet(found.data, arguments.task, arguments.data, arguments.show_augmentations)
+    if sheet is not None:
+        path = _writable(output / "augmentations.jpg")
+        sheet.save(path, quality=90)
+        console.print(f"{path}: as they are, and augmented by {arguments.data.augment!r}", markup=False)
 
 
 def _fix(arguments: DoctorArguments, found: "Examination", console: Console) -> None:
