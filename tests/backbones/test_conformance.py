@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from backbones import Backbone, FeatureInfo, InputError, create_backbone, list_backbones, register_backbone, registry
 from backbones.conformance import ConformanceError, check_backbone
 
-FAST = ["resnet18", "resnet18d", "resnetv2_18", "seresnet50", "dyresnet18", "cifar_resnet20"]
-FAST += ["cifar_plain20", "res2net50_26w_4s"]
+FAST = ["resnet18", "resnet18d", "resnetv2_18", "seresnet50", "dyresnet18", "cifar_resnet20", "cifar_plain20"]
 SLOW = [name for name in list_backbones() if name not in FAST]
 SLOW += ["timm/convnext_atto", "timm/mobilenetv3_small_050", "timm/swin_tiny_patch4_window7_224", "timm/regnety_002"]
 

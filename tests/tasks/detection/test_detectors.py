@@ -73,7 +73,8 @@ def test_torchvisions_published_detectors_load_strictly_and_find_the_same(name: 
 @pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.parametrize("what", ["objects", "nothing", "a crowd"])
 def test_every_detector_trains_on(name: str, what: str) -> None:
-    task = create_task("detection", create_backbone("resnet18"), ["a", "b"], head=_head(name))
+    small = _head(name).model_copy(update={"channels": 32, "rois_per_image": 32})
+    task = create_task("detection", create_backbone("resnet18"), ["a", "b"], head=small)
     task.model.train()
     objects = torch.tensor([[10.0, 20, 60, 90], [70, 30, 120, 100]]) if what == "objects" else torch.zeros(0, 4)
     crowd = torch.tensor([[-4e3, -4e3, 4e3, 4e3]]) if what == "a crowd" else torch.zeros(0, 4)
