@@ -19,6 +19,7 @@ from rich.table import Table
 
 from tasks.commands.timings.arguments import BenchmarkArguments
 from tasks.commands.timings.synthetic import write_coco_folder
+from tasks.config import SettingsError
 
 _PICTURES = 118_000
 _BATCH = 64
@@ -33,8 +34,7 @@ _COLUMNS = {
 
 def time_index(arguments: BenchmarkArguments, console: Console) -> int:
     if not Path("/proc/self/smaps_rollup").is_file():
-        console.print("the memory of processes is read from /proc, which only Linux has")
-        return 2
+        raise SettingsError("what: index reads the memory of processes from /proc, which only Linux has")
     pictures = arguments.pictures or _PICTURES
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.folder or Path(temporary) / "coco").resolve()

@@ -61,7 +61,8 @@ def _coco(file: Path, removed: Mapping[int, str], target: Path) -> None:
     for position, item in enumerate(content["annotations"]):
         # The same box may be around two objects: only an outline tells.
         key = _frozen([item.get(name) for name in ("image_id", "category_id", "bbox", "segmentation")])
-        if removed.get(position) not in (None, "box-twice") or ("box-twice" in removed.values() and key in seen):
+        why = removed.get(position)
+        if why is not None and (why != "box-twice" or key in seen):
             continue
         seen.add(key)
         kept.append(item)

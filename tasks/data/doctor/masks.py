@@ -11,7 +11,7 @@ from tasks.data.faults import DataError, Fault
 from tasks.data.masks import MaskFile
 from tasks.data.samples import DataSet
 
-_LOSSY = (".jpg", ".jpeg", ".webp")
+_LOSSY = (".jpg", ".jpeg")
 _VALUES = 256
 
 
