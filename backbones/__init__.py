@@ -1,23 +1,67 @@
-"""ResNet-family backbones by name, with feature pyramids and stage freezing."""
+"""ResNet-family backbones by name, with feature pyramids and stage freezing.
 
-from backbones import resnet as _resnet  # registers the family
-from backbones.errors import InputError
-from backbones.features import Backbone, FeatureInfo
-from backbones.fpn import FeaturePyramid
-from backbones.freezing import FreezeReport
-from backbones.registry import create_backbone, list_backbones, register_backbone
-from backbones.weights import LoadReport
+What needs torch is imported when it is asked for: settings are checked, and `--help` answers, without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from backbones.errors import InputError, nearest
+from backbones.freezing import FreezeReport, parse_stages
+
+if TYPE_CHECKING:
+    from backbones.describe import StageSummary, describe_backbone
+    from backbones.digests import changed_tensors, frozen_digests
+    from backbones.features import Backbone, FeatureInfo, check_for_pyramids
+    from backbones.fpn import FeaturePyramid
+    from backbones.hub import IMAGENET_MEAN, IMAGENET_STD
+    from backbones.layers import norm_layer
+    from backbones.normalize import Normalize
+    from backbones.registry import create_backbone, list_backbones, load_weights, register_backbone
+    from backbones.weights import LoadReport, read_state_dict
 
 __all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
     "Backbone",
     "FeatureInfo",
     "FeaturePyramid",
     "FreezeReport",
     "InputError",
     "LoadReport",
+    "Normalize",
+    "StageSummary",
+    "changed_tensors",
+    "check_for_pyramids",
     "create_backbone",
+    "describe_backbone",
+    "frozen_digests",
     "list_backbones",
+    "load_weights",
+    "nearest",
+    "norm_layer",
+    "parse_stages",
+    "read_state_dict",
     "register_backbone",
 ]
 
-del _resnet
+_FILES = {
+    "describe": ("StageSummary", "describe_backbone"),
+    "digests": ("changed_tensors", "frozen_digests"),
+    "features": ("Backbone", "FeatureInfo", "check_for_pyramids"),
+    "fpn": ("FeaturePyramid",),
+    "hub": ("IMAGENET_MEAN", "IMAGENET_STD"),
+    "layers": ("norm_layer",),
+    "normalize": ("Normalize",),
+    "registry": ("create_backbone", "list_backbones", "load_weights", "register_backbone"),
+    "weights": ("LoadReport", "read_state_dict"),
+}
+_FILE_OF = {name: file for file, names in _FILES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FILE_OF:
+        raise AttributeError(f"module 'backbones' has no attribute {name!r}")
+    value = getattr(import_module(f"backbones.{_FILE_OF[name]}"), name)
+    globals()[name] = value
+    return value

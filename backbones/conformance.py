@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from backbones.digests import changed_tensors, frozen_digests
 from backbones.errors import InputError
 from backbones.features import Backbone
-from backbones.freezing import changed_tensors, frozen_digests
 from backbones.layers import has_running_statistics
 from backbones.registry import create_backbone
 
@@ -84,7 +84,7 @@ class _Trial:
     def checks(self) -> dict[str, Callable[[], str]]:
         return {
             "levels: channels and sizes": self.levels,
-            "pictures of 1, 3 and 4 channels": self.picture_channels,
+            "images of 1, 3 and 4 channels": self.image_channels,
             "every parameter in one stage": self.stages,
             "every depth of freezing": self.freezing,
             "unfreezing": self.unfreezing,
@@ -105,12 +105,12 @@ class _Trial:
         for norm in norms:
             norm.momentum = 1.0
         with torch.no_grad():
-            backbone.train()(self.pictures(2))
+            backbone.train()(self.images(2))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         return backbone.eval()
 
-    def pictures(self, batch: int = 1, size: Size | None = None, channels: int | None = None) -> Tensor:
+    def images(self, batch: int = 1, size: Size | None = None, channels: int | None = None) -> Tensor:
         return torch.randn(batch, channels or self.channels, *(size or self.size))
 
     def levels(self) -> str:
@@ -118,7 +118,7 @@ class _Trial:
         assert [info.stride for info in backbone.features] == sorted(info.stride for info in backbone.features)
         for size in self.sizes:
             with torch.no_grad():
-                levels = backbone(self.pictures(size=size))
+                levels = backbone(self.images(size=size))
             assert list(levels) == [info.name for info in backbone.features], f"{list(levels)} at {size}"
             for info in backbone.features:
                 wanted = (1, info.channels, *(-(-side // info.stride) for side in size))
@@ -128,7 +128,7 @@ class _Trial:
         names = ", ".join(f"{info.name} {info.channels}/{info.stride}" for info in backbone.features)
         return f"{names}; {', '.join(f'{height}x{width}' for height, width in self.sizes)} px"
 
-    def picture_channels(self) -> str:
+    def image_channels(self) -> str:
         seen = []
         for channels in (1, 3, 4):
             try:
@@ -138,19 +138,19 @@ class _Trial:
                 continue
             seen.append(str(channels))
             with torch.no_grad():
-                backbone(self.pictures(channels=channels))
+                backbone(self.images(channels=channels))
             assert len(backbone.mean) == len(backbone.std) == channels, f"mean and std at {channels} channels"
-            message = self._refusal(backbone, self.pictures(channels=channels + 1))
+            message = self._refusal(backbone, self.images(channels=channels + 1))
             named = set(re.findall(r"\d+", message))
             assert {str(channels), str(channels + 1)} <= named, f"{message!r} does not name both numbers of channels"
         return f"{', '.join(seen)}: mean and std with them; others are refused"
 
-    def _refusal(self, backbone: Backbone, pictures: Tensor) -> str:
+    def _refusal(self, backbone: Backbone, images: Tensor) -> str:
         try:
-            backbone(pictures)
+            backbone(images)
         except ValueError as error:
             return str(error)
-        return f"pictures of shape {tuple(pictures.shape)} are taken"
+        return f"images of shape {tuple(images.shape)} are taken"
 
     def stages(self) -> str:
         backbone = self.make()
@@ -189,7 +189,7 @@ class _Trial:
 
     def _check_held_levels(self, backbone: Backbone, depth: int) -> None:
         """The stages are in the order of their use: what stages 0..depth give needs no other."""
-        levels = backbone(self.pictures(2))
+        levels = backbone(self.images(2))
         without_level = len(backbone.stages()) - len(backbone.features)
         held = backbone.features[: depth + 1 - without_level] if depth else ()
         for info in held[:1] if backbone.interleaved else held:
@@ -198,10 +198,10 @@ class _Trial:
     def _train_a_step(self, backbone: Backbone) -> None:
         free = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
         if not free:
-            backbone.train()(self.pictures(2))
+            backbone.train()(self.images(2))
             return
         optimizer = torch.optim.SGD(free, lr=0.1)
-        levels = backbone.train()(self.pictures(2))
+        levels = backbone.train()(self.images(2))
         torch.stack([level.float().square().mean() for level in levels.values()]).sum().backward()
         optimizer.step()
 
@@ -220,7 +220,7 @@ class _Trial:
         return "everything trains again, under the same names"
 
     def norms(self) -> str:
-        pictures = self.pictures(2).double()
+        images = self.images(2).double()
         seen = []
         for norm in ("frozen", "sync", "group", "instance"):
             try:
@@ -235,7 +235,7 @@ class _Trial:
             assert not (norm in ("frozen", "sync") and report.adapted), f"norm {norm}: {report.adapted[:1]} adapted"
             # A deep network without shortcuts makes per mille of float32's rounding.
             with torch.no_grad():
-                levels, wanted = other.double()(pictures), backbone.double()(pictures)
+                levels, wanted = other.double()(images), backbone.double()(images)
             if norm in ("frozen", "sync"):
                 assert _largest_difference(levels, wanted) <= 1e-4, f"norm {norm} gives something else in eval"
             seen.append(norm)
@@ -244,25 +244,25 @@ class _Trial:
     def state_dict(self) -> str:
         backbone, other = self.settled(), self.make().eval()
         other.load_state_dict(backbone.state_dict())
-        pictures = self.pictures()
+        images = self.images()
         with torch.no_grad():
-            assert _largest_difference(other(pictures), backbone(pictures)) == 0, "a copy gives something else"
+            assert _largest_difference(other(images), backbone(images)) == 0, "a copy gives something else"
         return f"{len(backbone.state_dict())} tensors there and back"
 
     def compile(self) -> str:
-        backbone, pictures = self.settled(), self.pictures()
+        backbone, images = self.settled(), self.images()
         torch.compiler.reset()  # what was compiled before counts against the limit of recompilations
         compiled = torch.compile(backbone, backend="aot_eager", fullgraph=True)
         with torch.no_grad():
-            difference = _largest_difference(compiled(pictures), backbone(pictures))
+            difference = _largest_difference(compiled(images), backbone(images))
         assert difference <= 1e-4, f"differs by {difference:.1e} of the largest magnitude"
         return "aot_eager, one graph"
 
     def export(self) -> str:
-        backbone, pictures = self.settled(), self.pictures()
+        backbone, images = self.settled(), self.images()
         with torch.no_grad():
-            program = torch.export.export(backbone, (pictures,))
-            difference = _largest_difference(program.module()(pictures), backbone(pictures))
+            program = torch.export.export(backbone, (images,))
+            difference = _largest_difference(program.module()(images), backbone(images))
         assert difference <= 1e-4, f"differs by {difference:.1e} of the largest magnitude"
         return "the same outputs"
 

@@ -17,10 +17,10 @@ class StageSummary:
     Attributes:
         stage: its number; 0 is the stem.
         level: what it gives; "" for a stem that hands out nothing.
-        shape: of that level for one picture: (channels, height, width).
+        shape: of that level for one image: (channels, height, width).
         stride: of that level.
         parameters: how many numbers.
-        macs: multiply-adds of its convolutions and products of matrices, for one picture.
+        macs: multiply-adds of its convolutions and products of matrices, for one image.
         frozen: the share of the backbone's parameters (0..1) that freezing up to this stage holds still.
     """
 
@@ -34,7 +34,7 @@ class StageSummary:
 
 
 def describe_backbone(name: str, image_size: int = 224, **options: Any) -> list[StageSummary]:
-    """The stages of a backbone for square pictures. Nothing is computed: it is built on the meta device.
+    """The stages of a backbone for square images. Nothing is computed: it is built on the meta device.
 
     Args:
         name, options: as in `create_backbone`.

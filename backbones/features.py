@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from backbones.errors import InputError
-from backbones.freezing import FreezeReport, freeze_report, parse_stages, warn_untrained
+from backbones.freezing import FreezeReport, parse_stages, warn_untrained
 from backbones.hub import IMAGENET_MEAN, IMAGENET_STD
 from backbones.layers import has_running_statistics
 from backbones.weights import LoadReport, match_weights
@@ -38,8 +38,8 @@ class Backbone(nn.Module):
         frozen_stages: 0 where nothing is frozen; n where the stem and stages 1..n are.
         pretrained: True once a state dict was loaded.
         load_report: how the weights given at creation fitted, or None.
-        small_pictures: True for networks of 32 px pictures, which feed no pyramid, detector or segmenter.
-        fixed_size: (height, width) in pixels of the only pictures that it takes, or None.
+        small_images: True for networks of 32 px images, which feed no pyramid, detector or segmenter.
+        fixed_size: (height, width) in pixels of the only images that it takes, or None.
         interleaved: True where the finest levels need every stage (HRNet).
         additions: matches the names of tensors that no published checkpoint has: loading does not ask for them.
     """
@@ -48,7 +48,7 @@ class Backbone(nn.Module):
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     load_report: LoadReport | None = None
-    small_pictures: bool = False
+    small_images: bool = False
     interleaved: bool = False
     fixed_size: tuple[int, int] | None = None
     additions: re.Pattern[str] | None = None
@@ -86,11 +86,21 @@ class Backbone(nn.Module):
                 module.requires_grad_(not (frozen and number <= frozen))
         self.frozen_stages = frozen
         self.train(self.training)
-        return freeze_report(self)
+        return self.freeze_report()
 
     def unfreeze(self) -> None:
         """Let every stage train again. The state dict's keys are what they always were."""
         self.freeze(0)
+
+    def freeze_report(self) -> FreezeReport:
+        """Count what is held still now."""
+        frozen = self.frozen_modules()
+        return FreezeReport(
+            stages=tuple(range(self.frozen_stages + 1)) if self.frozen_stages else (),
+            parameters=sum(tensor.numel() for module in frozen for tensor in module.parameters()),
+            buffers=sum(tensor.numel() for module in frozen for tensor in module.buffers()),
+            total=self.num_parameters(),
+        )
 
     def frozen_modules(self) -> tuple[nn.Module, ...]:
         """The modules that `freeze` holds still."""
@@ -101,7 +111,7 @@ class Backbone(nn.Module):
     def hold_norms(self, held: bool = True) -> None:
         """Keep the running statistics of every norm as they are, in the trainable stages too.
 
-        Batches of two to eight pictures estimate them badly; the affine parameters still train.
+        Batches of two to eight images estimate them badly; the affine parameters still train.
         """
         self._norms_held = held
         self.train(self.training)
@@ -176,9 +186,9 @@ def check_images(images: Tensor, channels: int) -> None:
 
 def check_for_pyramids(backbone: Backbone) -> None:
     """Raise where `backbone` is no use to a pyramid, a detector or a segmenter."""
-    if backbone.small_pictures:
+    if backbone.small_images:
         coarsest = backbone.features[-1]
         raise InputError(
-            f"this backbone is for classifying pictures of about 32 px: its stem has stride 1 and its coarsest level, "
+            f"this backbone is for classifying images of about 32 px: its stem has stride 1 and its coarsest level, "
             f"{coarsest.name}, stride {coarsest.stride}; detectors and segmenters need c2..c5: take resnet18 or another"
         )

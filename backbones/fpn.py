@@ -25,7 +25,7 @@ class FeaturePyramid(nn.Module):
         out_channels: of every level.
         levels: the finest and the coarsest; ("p2", "p6") for Faster and Mask R-CNN, ("p3", "p7") for
             RetinaNet and FCOS.
-        extra: how levels coarser than the backbone's are made: "pool" takes every second pixel of p5 (one
+        extra: how levels coarser than the backbone's are computed: "pool" takes every second pixel of p5 (one
             level: p6), "conv" strided 3x3 convolutions (p6 and p7; Lin et al. 2017, "Focal loss", section 4).
         norm_layer: makes a norm of so many channels for each convolution; None, as in the paper, has none.
 
@@ -34,7 +34,7 @@ class FeaturePyramid(nn.Module):
         out_channels: what torchvision's detectors ask for.
 
     Raises:
-        InputError: the backbone lacks a level or is for small pictures, or `extra` does not make the coarsest one.
+        InputError: the backbone lacks a level or is for small images, or `extra` does not make the coarsest one.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class FeaturePyramid(nn.Module):
             raise InputError(f"levels {levels}: the backbone has {have}, not all that lie below them")
         if strides != [2**level for level in inputs]:
             raise InputError(f"levels {levels}: a dilated backbone has no levels of stride 2^k for a pyramid")
-        made = {"pool": 1, "conv": 2}.get(extra)
-        if made is None:
+        extra_levels = {"pool": 1, "conv": 2}.get(extra)
+        if extra_levels is None:
             raise InputError(f"extra {extra!r} is not known (known: pool, conv)")
-        if extras not in (0, made):
+        if extras not in (0, extra_levels):
             raise InputError(
-                f"levels {levels}: extra {extra!r} makes {made} level{'s' if made > 1 else ''} beyond "
+                f"levels {levels}: extra {extra!r} makes {extra_levels} level{'s' if extra_levels > 1 else ''} beyond "
                 f"p{max(inputs)}, not {extras}"
             )
         blocks = {"pool": LastLevelMaxPool, "conv": lambda: LastLevelP6P7(out_channels, out_channels)}[extra]

@@ -1,19 +1,11 @@
-"""Stage freezing: which prefixes can be named, and the account of what is held."""
+"""Stage freezing: which prefixes can be named, and the account of what is held. Imports no torch."""
 
-import hashlib
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import torch
-from torch import Tensor, nn
 
 from backbones.errors import InputError
-
-if TYPE_CHECKING:
-    from backbones.features import Backbone
 
 
 @dataclass(frozen=True)
@@ -47,8 +39,11 @@ class FreezeReport:
         )
 
 
-def parse_stages(stages: int | str | Iterable[int], count: int) -> int:
+def parse_stages(stages: int | str | Iterable[int], count: int | None = None) -> int:
     """The n of a prefix 1..n given as `3`, `"3"`, `"1-3"`, `"1,2,3"` or `{1, 2, 3}`; 0 for none.
+
+    Args:
+        count: how many stages the backbone has; None where that is not known yet.
 
     Raises:
         InputError: not a prefix (a frozen stage behind a trainable one), or beyond `count`.
@@ -60,7 +55,7 @@ def parse_stages(stages: int | str | Iterable[int], count: int) -> int:
         raise InputError(
             f"freeze {stages!r} is not a prefix: stages freeze from the stem on; write {last} or '1-{last}'"
         )
-    if last > count:
+    if count is not None and last > count:
         raise InputError(f"freeze {stages!r}: this backbone has the stages 1-{count}")
     return last
 
@@ -86,49 +81,9 @@ def _stage_numbers(stages: int | str | Iterable[int]) -> list[int]:
     return numbers
 
 
-def freeze_report(backbone: "Backbone") -> FreezeReport:
-    """Count what `backbone` holds still now."""
-    frozen = backbone.frozen_modules()
-    return FreezeReport(
-        stages=tuple(range(backbone.frozen_stages + 1)) if backbone.frozen_stages else (),
-        parameters=sum(tensor.numel() for module in frozen for tensor in module.parameters()),
-        buffers=sum(tensor.numel() for module in frozen for tensor in module.buffers()),
-        total=backbone.num_parameters(),
-    )
-
-
 def warn_untrained() -> None:
     warnings.warn(
         "freezing a backbone that has no pretrained weights: its frozen stages stay random. "
         "Give weights, or freeze nothing.",
         stacklevel=3,
     )
-
-
-def frozen_digests(backbone: "Backbone") -> dict[str, str]:
-    """SHA-256 of every frozen parameter and buffer, by its name in the state dict."""
-    state = backbone.state_dict()
-    frozen = {id(tensor) for module in backbone.frozen_modules() for tensor in _tensors(module)}
-    names = [name for name, tensor in _named_tensors(backbone) if id(tensor) in frozen]
-    return {name: _digest(state[name]) for name in names if name in state}
-
-
-def changed_tensors(backbone: "Backbone", digests: Mapping[str, str]) -> list[str]:
-    """The names whose tensors are not bit for bit what `frozen_digests` saw."""
-    state = backbone.state_dict()
-    return [name for name, digest in digests.items() if _digest(state[name]) != digest]
-
-
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
-
-
-def _named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from module.named_parameters()
-    yield from module.named_buffers()
-
-
-def _digest(tensor: Tensor) -> str:
-    data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    return hashlib.sha256(data.numpy().tobytes()).hexdigest()

@@ -16,7 +16,7 @@ _SAME_WEIGHTS = {"dyresnet18": "resnet18", "dyresnet50": "resnet50"}
 
 @dataclass(frozen=True)
 class HubWeights:
-    """A checkpoint's tensors, and what it expects of the pictures."""
+    """A checkpoint's tensors, and what it expects of the images."""
 
     state: dict[str, Tensor]
     mean: tuple[float, ...]

@@ -18,14 +18,16 @@ from torch import Tensor
 from backbones.errors import InputError, nearest
 from backbones.features import Backbone
 from backbones.hub import hub_weights
+from backbones.resnet.network import ResNet
+from backbones.resnet.variants import VARIANTS
 from backbones.weights import MismatchError, read_state_dict, stem_statistics
 
 Builder = Callable[..., Backbone]
 
-_builders: dict[str, Builder] = {}
+_builders: dict[str, Builder] = {name: partial(ResNet, variant) for name, variant in VARIANTS.items()}
 _PLUGINS = "vertebra.backbones"
 _TIMM = "timm/"
-_DEFAULTS = {"norm": "batch", "in_channels": 3, "output_stride": 32, "drop_path": 0.0}
+_DEFINDINGS = {"norm": "batch", "in_channels": 3, "output_stride": 32, "drop_path": 0.0}
 
 
 def register_backbone(name: str, builder: Builder) -> None:
@@ -77,32 +79,32 @@ def create_backbone(
         name: one of `list_backbones()`, or "timm/<model>" for a timm model.
         weights: None for a fresh initialisation, "imagenet" for torchvision's or timm's checkpoint (downloaded),
             or the path of a .safetensors or .pth file. `backbone.load_report` tells how it fitted.
-        in_channels: of the pictures; pretrained stem kernels are adapted, mean and std with them.
+        in_channels: of the images; pretrained stem kernels are adapted, mean and std with them.
         norm: batch | sync | group | instance | frozen.
         frozen_stages: 0 for none; n for the stem and stages 1..n. See `Backbone.freeze`.
         output_stride: of the deepest level: 8 | 16 | 32 (dilated below 32).
         drop_path: stochastic depth, 0..1, rising linearly with depth.
-        options: what the backbone takes; see `resnet.ResNet` (`deformable_stages`, `stride_in_1x1`, `init`,
-            `grad_checkpointing`) and `timm_adapter.TimmBackbone` (`img_size`).
+        options: what the backbone takes; see `resnet.network.ResNet` (`deformable_stages`, `stride_in_1x1`, `init`,
+            `grad_checkpointing`) and `timm_models.adapter.TimmBackbone` (`img_size`).
 
     Raises:
         InputError: an unknown name or value, or weights that do not fit.
         TypeError: an option that this backbone does not take.
     """
     if in_channels < 1:
-        raise InputError(f"in_channels {in_channels}: pictures have at least one channel")
+        raise InputError(f"in_channels {in_channels}: images have at least one channel")
     if not 0 <= drop_path < 1:
         raise InputError(f"drop_path {drop_path} is no chance from 0 to below 1")
     general = {"norm": norm, "in_channels": in_channels, "output_stride": output_stride, "drop_path": drop_path}
-    given = {option: value for option, value in general.items() if value != _DEFAULTS[option]}
+    given = {option: value for option, value in general.items() if value != _DEFINDINGS[option]}
     backbone = _builder(name)(**given, **options)
     if weights is not None:
-        take_weights(backbone, name, weights)
+        load_weights(backbone, name, weights)
     backbone.freeze(frozen_stages)
     return backbone
 
 
-def take_weights(backbone: Backbone, name: str, weights: str | Path) -> None:
+def load_weights(backbone: Backbone, name: str, weights: str | Path) -> None:
     """Load "imagenet" or a file into a backbone that was created under `name`; see `create_backbone`."""
     if weights == "imagenet":
         published = hub_weights(name)
@@ -120,7 +122,7 @@ def take_weights(backbone: Backbone, name: str, weights: str | Path) -> None:
 def _builder(name: str) -> Builder:
     if name.startswith(_TIMM):
         # Imported here: timm builds its list of 1,000 models on import, which a plain ResNet need not wait for.
-        from backbones.timm_adapter import TimmBackbone
+        from backbones.timm_models.adapter import TimmBackbone
 
         return partial(TimmBackbone, name.removeprefix(_TIMM))
     known = list_backbones()

@@ -11,7 +11,7 @@ from backbones.errors import InputError
 from backbones.features import check_for_pyramids
 from backbones.freezing import FreezeReport
 from backbones.hub import hub_repository
-from backbones.registry import create_backbone, list_backbones, take_weights
+from backbones.registry import create_backbone, list_backbones, load_weights
 from backbones.weights import stem_statistics
 
 PREFIX = "vertebra-"
@@ -23,7 +23,7 @@ def register_encoders() -> list[str]:
 
     They go into every decoder that takes a CNN encoder. `encoder_weights="imagenet"` downloads, for a file
     `model.encoder.load_weights(path)` takes it; `model.encoder.freeze(3)` freezes, and `model.encoder.mean` and
-    `.std` are what the pictures are to be normalised with.
+    `.std` are what the images are to be normalised with.
 
     Returns:
         The encoders' names, "vertebra-<backbone>".
@@ -47,7 +47,7 @@ class SmpEncoder(nn.Module):
         output_stride: 32, or 16 or 8 for a dilated backbone.
 
     Raises:
-        InputError: a backbone for small pictures or without a level, or one that cannot be dilated.
+        InputError: a backbone for small images or without a level, or one that cannot be dilated.
     """
 
     _is_torch_scriptable = False
@@ -75,7 +75,7 @@ class SmpEncoder(nn.Module):
 
     @property
     def out_channels(self) -> list[int]:
-        """Channels of the pictures and of each level."""
+        """Channels of the images and of each level."""
         levels = [info.channels for info in self.backbone.features]
         return [self._options.get("in_channels", 3), *levels[: self._depth]]
 
@@ -113,7 +113,7 @@ class SmpEncoder(nn.Module):
 
     def load_weights(self, weights: str | Path) -> None:
         """Take "imagenet" or a .safetensors or .pth file, as `create_backbone` does."""
-        take_weights(self.backbone, self.name, weights)
+        load_weights(self.backbone, self.name, weights)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """The encoder's own, or the published checkpoint that segmentation-models-pytorch downloaded."""
@@ -129,6 +129,6 @@ class SmpEncoder(nn.Module):
         self.backbone.unfreeze()
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(N, C, H, W) -> the pictures themselves and c1, c2, ... up to the depth."""
+        """(N, C, H, W) -> the images themselves and c1, c2, ... up to the depth."""
         levels = list(self.backbone(images).values())
         return [images, *levels[: self._depth]]

@@ -85,7 +85,7 @@ def stem_statistics(values: tuple[float, ...], in_channels: int) -> tuple[float,
 
 
 def _stem_kernel(kernel: Tensor, in_channels: int) -> Tensor:
-    """A pretrained first kernel (out, 3, h, w) for pictures of another number of channels: summed for one,
+    """A pretrained first kernel (out, 3, h, w) for images of another number of channels: summed for one,
     else repeated in turn and scaled, so that the response keeps its size."""
     if in_channels == 1:
         return kernel.float().sum(dim=1, keepdim=True)

@@ -1,77 +1,83 @@
 """What the trainer asks of a task, and what it hands to it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from backbones import Backbone
-from tasks.data.samples import Indexed
+from tasks.config import DataSettings
+from tasks.data import Batch, Indexed
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Pictures with their targets.
+class Transform(Protocol):
+    """Makes a sample into tensors; also what `Loader` calls."""
 
-    Attributes:
-        images: uint8 RGB (3, H, W) each, sizes may differ.
-        targets: one mapping of tensors a picture, in pixels of the image here; empty for prediction.
-        indices: the pictures' positions in their split.
-        names: their file names, for messages.
-        original_sizes: (height, width) before resizing.
-    """
+    def __call__(self, sample: Any, seed: int) -> tuple[Tensor, dict[str, Tensor], tuple[int, int]]:
+        """Read and transform a sample; the seed alone decides what is sampled.
 
-    images: list[Tensor]
-    targets: list[dict[str, Tensor]]
-    indices: list[int]
-    names: list[str]
-    original_sizes: list[tuple[int, int]]
+        Returns:
+            The image, uint8 (C, H, W); the target; and the original (height, width).
+        """
+        ...
 
-    def to(self, device: torch.device) -> "Batch":
-        return replace(
-            self,
-            images=[image.to(device, non_blocking=True) for image in self.images],
-            targets=[
-                {key: value.to(device, non_blocking=True) for key, value in target.items()} for target in self.targets
-            ],
-        )
+    def resize(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """An image (H, W, C) at the size that the model takes it."""
+        ...
 
 
 class Metric(Protocol):
-    """Judges predictions over a whole split; every picture counts once."""
+    """Evaluates predictions over a whole split; every image counts once."""
 
     def update(self, batch: Batch, predictions: Sequence[Any]) -> None: ...
 
     def merge(self, other: Self) -> None:
-        """Take in what the judge of another process has seen."""
+        """Take in what another process has seen."""
         ...
 
     def compute(self) -> dict[str, float]: ...
 
 
 class Task(Protocol):
-    """A model with what it takes to train and judge it.
+    """A model with what it takes to train and evaluate it.
 
     Attributes:
+        name: detection, segmentation, ...
         model: maps a batch to losses or predictions through the two methods below.
         backbone: the part of the model that `--freeze` speaks of.
+        classes: the names; a label is a position in them.
         best_metric: the name of the metric that chooses the best checkpoint; more is better.
     """
 
+    name: str
     model: nn.Module
     backbone: Backbone
+    classes: tuple[str, ...]
     best_metric: str
+
+    @staticmethod
+    def transform(
+        settings: DataSettings, *, train: bool, masks: bool = False, others: Indexed[Any] | None = None
+    ) -> Transform:
+        """What makes a sample into tensors.
+
+        Args:
+            train: augmented, or as it is.
+            masks: of the objects too.
+            others: what a mosaic takes its other images from.
+        """
+        ...
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The named losses of a batch, each a scalar; their sum is minimised."""
         ...
 
     def predict(self, model: nn.Module, batch: Batch) -> Sequence[Any]:
-        """One prediction a picture, in pixels of the original picture."""
+        """One prediction an image, in pixels of the original image."""
         ...
 
     def metric(self, samples: Indexed[Any]) -> Metric:
-        """A fresh judge for these samples."""
+        """A fresh metric over these samples."""
         ...

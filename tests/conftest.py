@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.writers import CELLS, Pictures, write_coco, write_voc, write_yolo
+from tests.writers import CELLS, Images, write_coco, write_voc, write_yolo
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -37,9 +37,7 @@ def voc(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def coco(tmp_path: Path) -> Callable[..., Path]:
-    def write(
-        splits: dict[str, Pictures] = CELLS, categories: Any = ((3, "white"), (7, "red")), **options: Any
-    ) -> Path:
+    def write(splits: dict[str, Images] = CELLS, categories: Any = ((3, "white"), (7, "red")), **options: Any) -> Path:
         return write_coco(tmp_path / "coco", splits, categories, **options)
 
     return write

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tasks.data.faults import Place
-from tasks.data.index import Samples
-from tasks.data.indexing import Objects, index_samples
+from tasks.data.dataset.objects import Objects, build_table
+from tasks.data.dataset.table import SampleTable
+from tasks.data.findings import Place
 
 Box = tuple[str, float, float, float, float]  # class, x_min, y_min, x_max, y_max
-Pictures = dict[str, list[Box]]  # file stem -> boxes
+Images = dict[str, list[Box]]  # file stem -> boxes
 
 
-def save_picture(path: Path, width: int = 64, height: int = 48) -> None:
+def save_image(path: Path, width: int = 64, height: int = 48) -> None:
     """Noise of its own for every name, the same in every format."""
     seed = zlib.crc32(path.name.encode())
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,14 +25,14 @@ def save_picture(path: Path, width: int = 64, height: int = 48) -> None:
     Image.fromarray(noise).save(path)
 
 
-def write_voc(folder: Path, splits: dict[str, Pictures], *, width: int = 64, height: int = 48) -> Path:
+def write_voc(folder: Path, splits: dict[str, Images], *, width: int = 64, height: int = 48) -> Path:
     """A Pascal VOC folder; coordinates go in as they are given."""
     for directory in ("Annotations", "ImageSets/Main"):
         (folder / directory).mkdir(parents=True, exist_ok=True)
-    for split, pictures in splits.items():
-        (folder / "ImageSets/Main" / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in pictures))
-        for stem, boxes in pictures.items():
-            save_picture(folder / "JPEGImages" / f"{stem}.jpg", width, height)
+    for split, images in splits.items():
+        (folder / "ImageSets/Main" / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in images))
+        for stem, boxes in images.items():
+            save_image(folder / "JPEGImages" / f"{stem}.jpg", width, height)
             objects = "".join(
                 f"<object><name>{name}</name><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
                 f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>"
@@ -47,7 +47,7 @@ def write_voc(folder: Path, splits: dict[str, Pictures], *, width: int = 64, hei
 
 def write_coco(
     folder: Path,
-    splits: dict[str, Pictures],
+    splits: dict[str, Images],
     categories: Sequence[tuple[int, str]],
     *,
     width: int = 64,
@@ -57,14 +57,14 @@ def write_coco(
     """A COCO folder; `edit` may spoil a split's content before it is written."""
     (folder / "annotations").mkdir(parents=True, exist_ok=True)
     ids = {name: key for key, name in categories}
-    for split, pictures in splits.items():
+    for split, images in splits.items():
         content: dict[str, Any] = {
             "images": [],
             "annotations": [],
             "categories": [{"id": key, "name": name} for key, name in categories],
         }
-        for number, (stem, boxes) in enumerate(pictures.items(), start=1):
-            save_picture(folder / split / f"{stem}.jpg", width, height)
+        for number, (stem, boxes) in enumerate(images.items(), start=1):
+            save_image(folder / split / f"{stem}.jpg", width, height)
             content["images"].append({"id": number, "file_name": f"{stem}.jpg", "width": width, "height": height})
             for name, x0, y0, x1, y1 in boxes:
                 content["annotations"].append(
@@ -83,14 +83,14 @@ def write_coco(
 
 
 def write_yolo(
-    folder: Path, splits: dict[str, Pictures], names: Sequence[str], *, width: int = 64, height: int = 48
+    folder: Path, splits: dict[str, Images], names: Sequence[str], *, width: int = 64, height: int = 48
 ) -> Path:
     """A YOLO folder."""
     places = {split: f"images/{split}" for split in splits}
-    for split, pictures in splits.items():
+    for split, images in splits.items():
         (folder / "labels" / split).mkdir(parents=True, exist_ok=True)
-        for stem, boxes in pictures.items():
-            save_picture(folder / "images" / split / f"{stem}.jpg", width, height)
+        for stem, boxes in images.items():
+            save_image(folder / "images" / split / f"{stem}.jpg", width, height)
             lines = [
                 f"{names.index(name)} {(x0 + x1) / 2 / width:.9f} {(y0 + y1) / 2 / height:.9f} "
                 f"{(x1 - x0) / width:.9f} {(y1 - y0) / height:.9f}\n"
@@ -102,23 +102,23 @@ def write_yolo(
 
 
 def make_samples(
-    *pictures: Sequence[tuple[float, float, float, float]],
+    *images: Sequence[tuple[float, float, float, float]],
     labels: Sequence[int] = (),
     crowd: Sequence[int] = (),
     size: tuple[int, int] = (100, 100),
     folder: Path = Path("nowhere"),
-) -> Samples:
-    """Samples 0.jpg, 1.jpg, ... with these boxes; objects are numbered through in `labels` and `crowd`."""
+) -> SampleTable:
+    """SampleTable 0.jpg, 1.jpg, ... with these boxes; objects are numbered through in `labels` and `crowd`."""
     objects = Objects()
-    for picture, boxes in enumerate(pictures):
+    for image, boxes in enumerate(images):
         for box in boxes:
             number = len(objects.boxes)
-            objects.add(picture, box, labels[number] if labels else 0, crowd=number in crowd)
-    names = [f"{number:04d}.jpg" for number in range(len(pictures))]
-    return index_samples(names, folder, [size] * len(names), objects, lambda number: Place(f"object {number}"))
+            objects.add(image, box, labels[number] if labels else 0, crowd=number in crowd)
+    names = [f"{number:04d}.jpg" for number in range(len(images))]
+    return build_table(names, folder, [size] * len(names), objects, lambda number: Place(f"object {number}"))
 
 
-CELLS: dict[str, Pictures] = {
+CELLS: dict[str, Images] = {
     "train": {"b": [("red", 4, 6, 30, 40), ("white", 32, 8, 60, 30)], "a": [("red", 10, 10, 40, 44)]},
     "val": {"c": [("white", 5, 5, 25, 35)]},
 }

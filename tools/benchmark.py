@@ -1,8 +1,8 @@
-"""`benchmark` from a checkout; installed, it is `vertebra benchmark`."""
+"""`vertebra benchmark` from a checkout."""
 
 import sys
 
-from tasks.commands.benchmark import main
+from tasks.commands import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["benchmark", *sys.argv[1:]]))

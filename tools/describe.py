@@ -1,8 +1,8 @@
-"""`describe` from a checkout; installed, it is `vertebra describe`."""
+"""`vertebra describe` from a checkout."""
 
 import sys
 
-from tasks.commands.describe import main
+from tasks.commands import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["describe", *sys.argv[1:]]))

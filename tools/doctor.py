@@ -1,8 +1,8 @@
-"""`doctor` from a checkout; installed, it is `vertebra doctor`."""
+"""`vertebra doctor` from a checkout."""
 
 import sys
 
-from tasks.commands.doctor import main
+from tasks.commands import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["doctor", *sys.argv[1:]]))

@@ -1,8 +1,8 @@
-"""`evaluate` from a checkout; installed, it is `vertebra evaluate`."""
+"""`vertebra evaluate` from a checkout."""
 
 import sys
 
-from tasks.commands.evaluate import main
+from tasks.commands import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["evaluate", *sys.argv[1:]]))

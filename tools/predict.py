@@ -1,8 +1,8 @@
-"""`predict` from a checkout; installed, it is `vertebra predict`."""
+"""`vertebra predict` from a checkout."""
 
 import sys
 
-from tasks.commands.predict import main
+from tasks.commands import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["predict", *sys.argv[1:]]))

@@ -1,8 +1,8 @@
-"""`train` from a checkout; installed, it is `vertebra train`."""
+"""`vertebra train` from a checkout."""
 
 import sys
 
-from tasks.commands.train import main
+from tasks.commands import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["train", *sys.argv[1:]]))

@@ -1,7 +1,9 @@
-"""What the scripts in tools/ and the installed `vertebra` call."""
+"""What the scripts in tools/ and the installed `vertebra` call: a file a command."""
 
 import importlib
 import sys
+
+__all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "train": "train a model on your data, or on the built-in shapes",
@@ -21,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
         return importlib.import_module(f"tasks.commands.{name}").main(arguments[1:])
     lines = "\n".join(f"  {command:<10}{text}" for command, text in COMMANDS.items())
     if name in ("-h", "--help"):
-        print(f"usage: vertebra COMMAND ...\n\n{lines}\n\nvertebra COMMAND --help tells more")
+        print(f"usage: vertebra COMMAND ...\n\n{lines}\n\nvertebra COMMAND --help says more")
         return 0
     print(f"vertebra: there is no command {name!r} (commands: {', '.join(COMMANDS)})", file=sys.stderr)
     return 2

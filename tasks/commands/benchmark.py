@@ -1,33 +1,73 @@
 """`benchmark`: ours against the peers on the same work, in turn, in one run."""
 
-import sys
+from pathlib import Path
+from typing import Literal
 
+from pydantic import Field
 from rich.console import Console
 
-from tasks.commands.cli import guard, parse
-from tasks.commands.timings.arguments import BenchmarkArguments
+from tasks.commands.cli import parse, run_command
+from tasks.config import Group
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = sys.argv[1:] if argv is None else argv
+class BenchmarkArguments(Group):
+    """The work to time."""
+
+    what: Literal["step", "index", "evaluation"] = "step"
+    """A training step; reading a COCO-sized annotation file and sharing it with workers, against pycocotools and
+    torchvision's CocoDetection; or the COCO metrics by hotcoco against pycocotools."""
+    task: Literal["detection", "segmentation"] = "detection"
+    """step: against torchvision's Faster R-CNN, or against segmentation-models-pytorch's Unet."""
+    backbone: str = "resnet50"
+    """step: of both models; its weights are random."""
+    freeze: str = "1-3"
+    """step: stages held still in both; segmentation-models-pytorch cannot and trains everything."""
+    image_size: int = Field(320, ge=32)
+    """step: side of the images in pixels."""
+    batch_size: int = Field(4, ge=1)
+    """step: images a step."""
+    steps: int = Field(7, ge=1)
+    """step: timed steps of each, after one that is not."""
+    precision: Literal["fp32", "bf16"] = "bf16"
+    """step: of both."""
+    images: int | None = Field(None, ge=20)
+    """index (118,000) and evaluation (5,000): how many; objects in proportion."""
+    workers: int = Field(4, ge=1)
+    """index: processes that read images."""
+    rounds: int = Field(3, ge=1)
+    """index and evaluation: how often each is timed, in turn."""
+    folder: Path | None = None
+    """index: where the synthetic data goes. None: a temporary folder."""
+
+
+def main(argv: list[str]) -> int:
     description = "Time ours against a peer's on the same work."
-    return guard(
+    return run_command(
         lambda console: _benchmark(
-            parse(BenchmarkArguments, arguments, command="benchmark", description=description), console
+            parse(BenchmarkArguments, argv, command="benchmark", description=description), console
         )
     )
 
 
 def _benchmark(arguments: BenchmarkArguments, console: Console) -> int:
-    # Late: each imports what it compares with.
+    from tasks.benchmark import Work, time_evaluation, time_index, time_steps
+
     if arguments.what == "index":
-        from tasks.commands.timings.index import time_index
-
-        return time_index(arguments, console)
+        return time_index(
+            console,
+            images=arguments.images,
+            workers=arguments.workers,
+            rounds=arguments.rounds,
+            folder=arguments.folder,
+        )
     if arguments.what == "evaluation":
-        from tasks.commands.timings.evaluation import time_evaluation
-
-        return time_evaluation(arguments, console)
-    from tasks.commands.timings.steps import time_steps
-
-    return time_steps(arguments, console)
+        return time_evaluation(console, images=arguments.images, rounds=arguments.rounds)
+    work = Work(
+        task=arguments.task,
+        backbone=arguments.backbone,
+        freeze=arguments.freeze,
+        image_size=arguments.image_size,
+        batch_size=arguments.batch_size,
+        precision=arguments.precision,
+    )
+    return time_steps(console, work, steps=arguments.steps)

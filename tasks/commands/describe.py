@@ -1,6 +1,5 @@
 """`describe`: a backbone's stages, or a line for every registered one."""
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,11 +8,11 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
-from tasks.commands.cli import guard, parse
+from tasks.commands.cli import parse, run_command
 from tasks.config import Group, SettingsError
 
 if TYPE_CHECKING:
-    from backbones.describe import StageSummary
+    from backbones import StageSummary
 
 
 class DescribeArguments(Group):
@@ -24,16 +23,15 @@ class DescribeArguments(Group):
     all: bool = False
     """A line for every registered backbone instead."""
     image_size: int = Field(224, ge=1)
-    """Side of the square picture in pixels."""
+    """Side of the square image in pixels."""
     in_channels: int = Field(3, ge=1)
-    """Of the picture."""
+    """Of the image."""
     output_stride: int = 32
     """8 or 16: the last stages dilated instead of strided."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = sys.argv[1:] if argv is None else argv
-    return guard(lambda console: _describe(_parse(arguments), console))
+def main(argv: list[str]) -> int:
+    return run_command(lambda console: _describe(_parse(argv), console))
 
 
 def _parse(argv: list[str]) -> DescribeArguments:
@@ -44,8 +42,7 @@ def _parse(argv: list[str]) -> DescribeArguments:
 
 
 def _describe(arguments: DescribeArguments, console: Console) -> int:
-    from backbones import InputError, list_backbones
-    from backbones.describe import describe_backbone
+    from backbones import InputError, describe_backbone, list_backbones
 
     options = {"in_channels": arguments.in_channels, "output_stride": arguments.output_stride}
     if arguments.backbone is not None:
@@ -67,9 +64,7 @@ def _describe(arguments: DescribeArguments, console: Console) -> int:
 
 
 def _stages_table(arguments: DescribeArguments, stages: "Sequence[StageSummary]") -> Table:
-    title = (
-        f"{arguments.backbone}, pictures of {arguments.in_channels} x {arguments.image_size} x {arguments.image_size}"
-    )
+    title = f"{arguments.backbone}, images of {arguments.in_channels} x {arguments.image_size} x {arguments.image_size}"
     table = _table(title, "stage", "level", "shape", "stride", "parameters", "MACs", "frozen up to here")
     for stage in stages:
         table.add_row(

@@ -15,11 +15,12 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Column, Table
 
-from tasks.commands.cli import guard, parse
-from tasks.config import MASK_HEADS, DataSettings, Group, Head
+from tasks.commands.cli import parse, run_command
+from tasks.config import DataSettings, Group
+from tasks.heads import find_head
 
 if TYPE_CHECKING:
-    from tasks.data.doctor import Examination
+    from tasks.doctor import Examination
 
 _COLOURS = {"error": "red", "dropped": "magenta", "warning": "yellow", "note": "cyan"}
 
@@ -30,64 +31,63 @@ class DoctorArguments(Group):
     task: Literal["detection", "segmentation"] = "detection"
     """What is to be learnt from it."""
     data: DataSettings = DataSettings()
-    head: Head | None = None
-    """Detection: mask_rcnn has the outlines examined too."""
+    head: str | None = None
+    """Detection: mask_rcnn has the polygons examined too."""
     detections_per_image: int = Field(100, ge=1)
-    """Detection: at most so many objects of a picture are found."""
+    """Detection: at most so many objects of an image are found."""
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print everything as JSON instead of tables."""
     fix: Path | None = None
     """A new folder for the annotation files in which something can be mended safely."""
     show_augmentations: int = Field(0, ge=0)
-    """So many pictures of train as they are and as training will see them, on a contact sheet."""
+    """So many images of train as they are and as training will see them, on a contact sheet."""
     output: Path | None = None
-    """Where the page of the worst pictures and the contact sheet go. None: runs/doctor-<data>."""
+    """Where the page of the worst images and the contact sheet go. None: runs/doctor-<data>."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = sys.argv[1:] if argv is None else argv
+def main(argv: list[str]) -> int:
     description = "Find what is wrong with a data set. Exit code 1: a training would fail."
-    return guard(
-        lambda console: _doctor(parse(DoctorArguments, arguments, command="doctor", description=description), console)
+    return run_command(
+        lambda console: _doctor(parse(DoctorArguments, argv, command="doctor", description=description), console)
     )
 
 
 def _doctor(arguments: DoctorArguments, console: Console) -> int:
-    from tasks.data.doctor import examine
+    from tasks.doctor import examine
 
-    told = Console(file=sys.stderr, highlight=False, soft_wrap=True) if arguments.as_json else console
-    warnings.showwarning = lambda message, *_args, **_kwargs: told.print(f"warning: {message}", markup=False)
-    with Progress(console=told, transient=True) as progress:
+    annotations = find_head(arguments.head, arguments.task).annotations
+    messages = Console(file=sys.stderr, highlight=False, soft_wrap=True) if arguments.as_json else console
+    warnings.showwarning = lambda message, *_args, **_kwargs: messages.print(f"warning: {message}", markup=False)
+    with Progress(console=messages, transient=True) as bar:
 
-        def watch(items: Any, what: str) -> Iterable[Any]:
-            return progress.track(items, description=what, total=len(items) if hasattr(items, "__len__") else None)
+        def progress(items: Any, what: str) -> Iterable[Any]:
+            return bar.track(items, description=what, total=len(items) if hasattr(items, "__len__") else None)
 
         found = examine(
             arguments.data,
-            arguments.task,
-            outlines=arguments.head in MASK_HEADS,
+            annotations,
             detections_per_image=arguments.detections_per_image,
-            watch=watch,
+            progress=progress,
         )
     if arguments.as_json:
         print(json.dumps(_as_json(found), indent=1, allow_nan=False))
     else:
         _print(found, f"{Path(arguments.data.path)}/", console)
     if arguments.fix is not None:
-        _fix(arguments, found, told)
-    _show(arguments, found, told)
+        _fix(arguments, found, messages)
+    _write_pages(arguments, found, messages)
     return 1 if found.fails else 0
 
 
 def _print(found: "Examination", folder: str, console: Console) -> None:
     if found.data is not None:
         console.print(str(found.data), markup=False)
-    if found.findings:
+    if found.groups:
         table = Table("", "", "", Column("the first", overflow="fold"), "what to do", show_lines=True)
-        for finding in found.findings:
-            check, first = finding.check, finding.faults[0].message.removeprefix(folder)
+        for group in found.groups:
+            check, first = group.check, group.findings[0].message.removeprefix(folder)
             level = f"[{_COLOURS[check.level]}]{check.level}[/]"
-            table.add_row(level, str(len(finding.faults)), check.what, escape(first), check.cure)
+            table.add_row(level, str(len(group.findings)), check.what, escape(first), check.cure)
         console.print(table, soft_wrap=False)
     if found.data is not None:
         counts = Table("class", *found.counts, title="objects" if _has_boxes(found) else "pixels", title_justify="left")
@@ -95,10 +95,10 @@ def _print(found: "Examination", folder: str, console: Console) -> None:
             counts.add_row(escape(name), *(f"{values[label]:,}" for values in found.counts.values()))
         console.print(counts)
     numbers = dict.fromkeys(_COLOURS, 0)
-    for finding in found.findings:
-        numbers[finding.check.level] += len(finding.faults)
-    told = ", ".join(f"{number} {level}{_plural(level, number)}" for level, number in numbers.items() if number)
-    console.print(f"{told or 'nothing found'}; a training would {'fail' if found.fails else 'run'}")
+    for group in found.groups:
+        numbers[group.check.level] += len(group.findings)
+    summary = ", ".join(f"{number} {level}{_plural(level, number)}" for level, number in numbers.items() if number)
+    console.print(f"{summary or 'nothing found'}; a training would {'fail' if found.fails else 'run'}")
 
 
 def _plural(level: str, number: int) -> str:
@@ -106,9 +106,9 @@ def _plural(level: str, number: int) -> str:
 
 
 def _has_boxes(found: "Examination") -> bool:
-    from tasks.data.index import Samples
+    from tasks.data import SampleTable
 
-    return found.data is not None and isinstance(found.data.splits["train"], Samples)
+    return found.data is not None and isinstance(found.data.splits["train"], SampleTable)
 
 
 def _as_json(found: "Examination") -> dict[str, Any]:
@@ -116,22 +116,22 @@ def _as_json(found: "Examination") -> dict[str, Any]:
     return {
         "data": str(found.data) if found.data is not None else None,
         "fails": found.fails,
-        "findings": [
+        "checks": [
             {
-                "check": finding.name,
-                "level": finding.check.level,
-                "what": finding.check.what,
-                "cure": finding.check.cure,
-                "faults": [
+                "check": group.name,
+                "level": group.check.level,
+                "what": group.check.what,
+                "cure": group.check.cure,
+                "findings": [
                     {
-                        "message": fault.message,
-                        "picture": None if fault.picture is None else str(fault.picture),
-                        "box": fault.box and [value if math.isfinite(value) else None for value in fault.box],
+                        "message": finding.message,
+                        "image": None if finding.image is None else str(finding.image),
+                        "box": finding.box and [value if math.isfinite(value) else None for value in finding.box],
                     }
-                    for fault in finding.faults
+                    for finding in group.findings
                 ],
             }
-            for finding in found.findings
+            for group in found.groups
         ],
         "classes": {
             name: {split: int(values[label]) for split, values in found.counts.items()}
@@ -140,11 +140,11 @@ def _as_json(found: "Examination") -> dict[str, Any]:
     }
 
 
-def _show(arguments: DoctorArguments, found: "Examination", console: Console) -> None:
-    from tasks.report.doctor import augmentation_sheet, worst_pictures
+def _write_pages(arguments: DoctorArguments, found: "Examination", console: Console) -> None:
+    from tasks.doctor import augmentation_sheet, worst_images
 
     output = arguments.output or Path("runs") / f"doctor-{Path(arguments.data.path).resolve().name}"
-    if (page := worst_pictures(found)) is not None:
+    if (page := worst_images(found)) is not None:
         path = _writable(output / "worst.html")
         path.write_text(page[0], encoding="utf-8", errors="backslashreplace")
         console.print(f"{path}: {page[1]}", markup=False)
@@ -158,11 +158,11 @@ def _show(arguments: DoctorArguments, found: "Examination", console: Console) ->
 
 
 def _fix(arguments: DoctorArguments, found: "Examination", console: Console) -> None:
-    from tasks.data.doctor.fix import fix
+    from tasks.doctor import fix
 
     assert arguments.fix is not None
-    faults = [fault for finding in found.findings for fault in finding.faults]
-    written = fix(faults, [Path(path) for path in (arguments.data.path, *arguments.data.also)], arguments.fix)
+    findings = [finding for group in found.groups for finding in group.findings]
+    written = fix(findings, [Path(path) for path in (arguments.data.path, *arguments.data.also)], arguments.fix)
     for path in written:
         console.print(f"{path}: mended", markup=False)
     if not written:

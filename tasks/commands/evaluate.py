@@ -1,7 +1,6 @@
 """`evaluate`: the metrics of a trained model on a split."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,25 +9,25 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
-from tasks.commands.cli import guard, parse
-from tasks.config import MASK_HEADS, DataSettings, Group, Settings, read_yaml
+from tasks.commands.cli import parse, run_command
+from tasks.config import DataSettings, Group, read_yaml
 
 if TYPE_CHECKING:
-    from tasks.data.samples import DataSet
-    from tasks.detection.metric import CocoMetric
+    from tasks.data import DataSet
+    from tasks.detection import CocoMetric
 
 
 class EvaluateArguments(Group):
-    """What to judge, and on what."""
+    """What to evaluate, and on what."""
 
     run: tyro.conf.Positional[Path]
     """A run's folder, or a checkpoint in it."""
     split: Literal["train", "val", "test"] = "val"
-    """Which pictures."""
+    """Which images."""
     data: str | None = None
     """Another data set with the same classes. None: the run's own."""
     workers: int = Field(1, ge=0)
-    """Processes that read pictures."""
+    """Processes that read images."""
     evaluator: Literal["hotcoco", "pycocotools"] = "hotcoco"
     """Who computes the COCO metrics."""
     results: Path | None = None
@@ -37,9 +36,8 @@ class EvaluateArguments(Group):
     """Detection: also say what kinds of mistakes are made (TIDE), and which classes are taken for which."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = sys.argv[1:] if argv is None else argv
-    return guard(lambda console: _evaluate(_parse(arguments), console))
+def main(argv: list[str]) -> int:
+    return run_command(lambda console: _evaluate(_parse(argv), console))
 
 
 def _parse(argv: list[str]) -> EvaluateArguments:
@@ -50,42 +48,40 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     from accelerate import Accelerator
 
     from backbones import InputError
+    from tasks.assembly import task_from_checkpoint
     from tasks.commands.summary import metrics_table
-    from tasks.create import create_transform, task_from_checkpoint
-    from tasks.data.loading import Loader
-    from tasks.data.open import open_data
-    from tasks.data.samples import with_classes
-    from tasks.detection.metric import CocoMetric
-    from tasks.training.checkpoint import checkpoint_folder
-    from tasks.training.trainer import judge
+    from tasks.data import Loader, open_data, with_classes
+    from tasks.detection import CocoMetric
+    from tasks.heads import find_head
+    from tasks.training import checkpoint_folder, evaluate
 
     folder = checkpoint_folder(arguments.run)
     task, description = task_from_checkpoint(folder, arguments.evaluator)
-    if description["task"] != "detection" and (arguments.results is not None or arguments.mistakes):
+    if task.name != "detection" and (arguments.results is not None or arguments.mistakes):
         raise InputError("--results and --mistakes are for detection")
     config = folder.parent / "config.yaml"
     if not config.is_file() and arguments.data is None:
         raise InputError(f"{config}: missing; it names the run's data; give --data")
-    settings = Settings(**read_yaml(config)).data if config.is_file() else DataSettings()
+    settings = DataSettings(**read_yaml(config).get("data", {})) if config.is_file() else DataSettings()
     if arguments.data is not None:
         settings = settings.model_copy(update={"path": arguments.data, "also": ()})
     settings = settings.model_copy(
         update={"image_size": description["image_size"], "fit": description.get("fit", "crop")}
     )
-    outlines = description["head"]["name"] in MASK_HEADS
-    data = with_classes(open_data(settings, description["task"], outlines=outlines), task.classes)
+    annotations = find_head(description["head"]["name"], task.name).annotations
+    data = with_classes(open_data(settings, annotations), task.classes)
     console.print(str(data), markup=False)
     if arguments.split not in data.splits:
         raise InputError(f"{settings.path}: has no {arguments.split} split (it has {', '.join(data.splits)})")
     loader = Loader(
         data.splits[arguments.split],
-        create_transform(description["task"], settings, train=False),
+        task.transform(settings, train=False),
         batch_size=settings.batch_size,
         workers=arguments.workers,
     )
     accelerator = Accelerator()
     task.model.to(accelerator.device)
-    metric = judge(task, task.model, loader, accelerator, description["precision"], console)
+    metric = evaluate(task, task.model, loader, accelerator, description["precision"], console)
     if not accelerator.is_main_process:
         return 0
     console.print(metrics_table({arguments.split: metric.compute()}, str(folder)))
@@ -96,7 +92,7 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
 
 def _print_more(arguments: EvaluateArguments, metric: "CocoMetric", data: "DataSet[Any]", console: Console) -> None:
     from backbones import InputError
-    from tasks.detection.results import coco_results, mistakes
+    from tasks.detection import coco_results, mistakes
 
     if arguments.results is not None:
         found = coco_results(metric, data.splits[arguments.split], data.category_ids)  # type: ignore[arg-type]

@@ -1,37 +1,33 @@
-"""`predict`: pictures with what a trained model finds drawn over them."""
+"""`predict`: images with what a trained model finds drawn over them."""
 
 import json
-import sys
 from pathlib import Path
 
 import tyro
 from pydantic import Field
 from rich.console import Console
 
-from tasks.commands.cli import guard, parse
+from tasks.commands.cli import parse, run_command
 from tasks.config import Group
-
-_EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 class PredictArguments(Group):
-    """What to draw, and where."""
+    """What to draw, and where to."""
 
     run: tyro.conf.Positional[Path]
     """A run's folder, or a checkpoint in it."""
     images: tyro.conf.Positional[tuple[Path, ...]]
-    """Pictures, or folders of pictures."""
+    """Images, or folders of images."""
     output: Path
-    """Where the drawn pictures go."""
+    """The folder for the images with what was found."""
     score: float | None = Field(None, ge=0, le=1)
     """Objects below this score (0..1) are not drawn. None: for each class the score of the best F1 on val."""
     results: Path | None = None
     """Detection: write everything that is found there as well, as a COCO result file."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = sys.argv[1:] if argv is None else argv
-    return guard(lambda console: _predict(_parse(arguments), console))
+def main(argv: list[str]) -> int:
+    return run_command(lambda console: _predict(_parse(argv), console))
 
 
 def _parse(argv: list[str]) -> PredictArguments:
@@ -39,16 +35,16 @@ def _parse(argv: list[str]) -> PredictArguments:
 
 
 def _predict(arguments: PredictArguments, console: Console) -> int:
-    """0, or 1 where a picture could not be read and was left out."""
+    """0, or 1 where an image could not be read and was left out."""
     from backbones import InputError
-    from tasks.data.pictures import read_picture
-    from tasks.deploy.predictor import load_predictor
-    from tasks.detection.task import Detections
-    from tasks.report.pictures import draw_detections, draw_labels
+    from tasks.data import read_image
+    from tasks.deploy import load_predictor
+    from tasks.detection import Detections
+    from tasks.drawing import draw_labels, draw_objects
 
-    paths = _pictures(arguments.images)
+    paths = _images(arguments.images)
     if not paths:
-        raise InputError(f"{', '.join(map(str, arguments.images)) or 'no pictures given'}: there is nothing to predict")
+        raise InputError(f"{', '.join(map(str, arguments.images)) or 'no images given'}: there is nothing to predict")
     targets = _targets(paths, arguments.output)
     predictor = load_predictor(arguments.run)
     try:
@@ -61,7 +57,7 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
     skipped, results = 0, []
     for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
         try:
-            image = read_picture(path)
+            image = read_image(path)
         except InputError as error:
             skipped += 1
             console.print(f"warning: skipped: {error}", markup=False)
@@ -69,14 +65,15 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
         found = predictor([image])[0]
         if isinstance(found, Detections):
             results += found.as_coco(number, path.name)
-            shown = found.above(thresholds)
-            draw_detections(image, shown, predictor.classes).save(target, quality=92)
-            count = len(shown.scores)
-            told = f"{count} object{'' if count == 1 else 's'}"
+            kept = found.above(thresholds)
+            masks = None if kept.masks is None else kept.masks.numpy()
+            boxes, labels, scores = (tensor.numpy() for tensor in (kept.boxes, kept.labels, kept.scores))
+            draw_objects(image, boxes, labels, scores, predictor.classes, masks).save(target, quality=92)
+            summary = f"{len(scores)} object{'' if len(scores) == 1 else 's'}"
         else:
             draw_labels(image, found.numpy(), predictor.classes).save(target, quality=92)
-            told = ", ".join(predictor.classes[label] for label in found.unique().tolist())
-        console.print(f"{target}: {told}", markup=False)
+            summary = ", ".join(predictor.classes[label] for label in found.unique().tolist())
+        console.print(f"{target}: {summary}", markup=False)
     if arguments.results is not None:
         try:
             arguments.results.write_text(json.dumps(results), encoding="utf-8")
@@ -87,23 +84,25 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
 
 
 def _targets(paths: list[Path], output: Path) -> list[Path]:
-    """A file of its own in `output` for every picture, and none of the pictures' own files."""
+    """A file of its own in `output` for every image, and none of the images' own files."""
     from backbones import InputError
 
     targets: list[Path] = []
     for path in paths:
         if path.resolve().parent == output.resolve():
-            raise InputError(f"{output}: holds the picture {path.name} itself; give another --output")
+            raise InputError(f"{output}: holds the image {path.name} itself; give another --output")
         same = sum(other.stem == path.stem for other in paths[: len(targets)])
         targets.append(output / (f"{path.stem}-{same + 1}.jpg" if same else f"{path.stem}.jpg"))
     return targets
 
 
-def _pictures(paths: tuple[Path, ...]) -> list[Path]:
+def _images(paths: tuple[Path, ...]) -> list[Path]:
+    from tasks.data import IMAGE_SUFFIXES
+
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(file for file in path.iterdir() if file.suffix.lower() in _EXTENSIONS)
+            found += sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
         else:
             found.append(path)
     return found

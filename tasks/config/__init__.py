@@ -1,43 +1,61 @@
-"""Every setting. Imports neither torch nor the rest of `tasks`.
+"""Every setting, with its type, its range and its default. Imports neither torch nor the rest of `tasks`.
 
 A setting has one path, `optim.weight_decay`: as a flag `--optim.weight-decay`, in YAML as nested or
 dotted keys. Some have a short flag as well.
 """
 
-from tasks.config.defaults import defaults
+from tasks.config.defaults import DEFAULT_HEADS, run_defaults
 from tasks.config.files import differences, get, merge, read_yaml
 from tasks.config.group import Group, SettingsError, nearest_setting, setting_paths
-from tasks.config.heads import HEADS, MASK_HEADS, OUTPUT_STRIDES, PUBLISHED_DETECTORS, Head
+from tasks.config.heads import (
+    Annotations,
+    Attention,
+    DetectorSettings,
+    HeadName,
+    HeadSettings,
+    PublishedDetector,
+    RegionSettings,
+    SegmenterSettings,
+    UNetSettings,
+)
+from tasks.config.recipes import find_recipe, list_recipes
 from tasks.config.settings import (
     SHAPES,
     BackboneSettings,
     DataSettings,
-    HeadSettings,
     OptimSettings,
     ScheduleSettings,
     Settings,
+    settings_for,
 )
 
 __all__ = [
-    "HEADS",
-    "MASK_HEADS",
-    "OUTPUT_STRIDES",
-    "PUBLISHED_DETECTORS",
+    "DEFAULT_HEADS",
     "SHAPES",
+    "Annotations",
+    "Attention",
     "BackboneSettings",
     "DataSettings",
+    "DetectorSettings",
     "Group",
-    "Head",
+    "HeadName",
     "HeadSettings",
     "OptimSettings",
+    "PublishedDetector",
+    "RegionSettings",
     "ScheduleSettings",
+    "SegmenterSettings",
     "Settings",
     "SettingsError",
-    "defaults",
+    "UNetSettings",
     "differences",
+    "find_recipe",
     "get",
+    "list_recipes",
     "merge",
     "nearest_setting",
     "read_yaml",
+    "run_defaults",
     "setting_paths",
+    "settings_for",
 ]

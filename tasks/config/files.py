@@ -58,7 +58,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def differences(one: Settings, other: Settings) -> list[str]:
     """The paths of the settings in which two differ."""
-    return [path for path in setting_paths(Settings) if get(one, path) != get(other, path)]
+    return [path for path in setting_paths(type(one)) if get(one, path) != get(other, path)]
 
 
 def get(settings: Settings, path: str) -> Any:

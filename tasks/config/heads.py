@@ -1,72 +1,141 @@
-"""Which head is for which task, and which settings it has."""
+"""What the settings of every head are made of; `tasks.heads` has a file for each."""
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-Head = Literal[
-    "faster_rcnn",
-    "mask_rcnn",
-    "retinanet",
-    "fcos",
-    "unet",
-    "unetplusplus",
-    "manet",
-    "linknet",
-    "fpn",
-    "pspnet",
-    "pan",
-    "deeplabv3",
-    "deeplabv3plus",
-    "upernet",
-]
-_DETECTORS: tuple[Head, ...] = ("faster_rcnn", "mask_rcnn", "retinanet", "fcos")
-MASK_HEADS = ("mask_rcnn",)  # those that find outlines too
-HEADS: dict[str, tuple[Head, ...]] = {
-    "detection": _DETECTORS,
-    "segmentation": tuple(name for name in get_args(Head) if name not in _DETECTORS),
-}
-# Of the backbone: the first one is what a head takes by itself.
-OUTPUT_STRIDES: dict[str, tuple[int, ...]] = dict.fromkeys(get_args(Head), (32,)) | {
-    "pspnet": (8, 16),
-    "pan": (16, 32),
-    "deeplabv3": (8, 16),
-    "deeplabv3plus": (16, 8),
-}
+import tyro
+from pydantic import Field, model_validator
 
-_BOXES = {"channels", "score_threshold", "detections_per_image"}
-_REGIONS = _BOXES | {"representation", "anchor_scale", "rois_per_image", "v2"}
-_PIXELS = {
-    "loss",
-    "class_weights",
-    "balance_classes",
-    "label_smoothing",
-    "window",
-    "overlap",
-    "mirror",
-    "boundary_tolerance",
-}
-SETTINGS_OF: dict[str, set[str]] = {
-    "faster_rcnn": _REGIONS,
-    "mask_rcnn": _REGIONS,
-    "retinanet": _BOXES | {"anchor_scale"},
-    "fcos": _BOXES,
-    "unet": _PIXELS | {"decoder_channels", "attention", "center", "deep_supervision"},
-    "unetplusplus": _PIXELS | {"decoder_channels", "attention"},
-    "manet": _PIXELS | {"decoder_channels"},
-    "linknet": _PIXELS,
-    "fpn": _PIXELS | {"channels"},
-    "pspnet": _PIXELS,
-    "pan": _PIXELS,
-    "deeplabv3": _PIXELS | {"channels"},
-    "deeplabv3plus": _PIXELS | {"channels"},
-    "upernet": _PIXELS | {"channels"},
-}
+from tasks.config.group import Group, SettingsError
 
-# torchvision's published detectors: the head of the same keys, and whether it is the v2 recipe.
-PUBLISHED_DETECTORS: dict[str, tuple[Head, bool]] = {
-    "fasterrcnn_resnet50_fpn": ("faster_rcnn", False),
-    "fasterrcnn_resnet50_fpn_v2": ("faster_rcnn", True),
-    "maskrcnn_resnet50_fpn": ("mask_rcnn", False),
-    "maskrcnn_resnet50_fpn_v2": ("mask_rcnn", True),
-    "retinanet_resnet50_fpn": ("retinanet", False),
-    "fcos_resnet50_fpn": ("fcos", False),
-}
+# What a head learns from: boxes alone, boxes with polygons (or masks) of single objects, or masks of whole images.
+Annotations = Literal["boxes", "polygons", "masks"]
+HeadName = Annotated[str, tyro.conf.arg(aliases=["--head"], help="Which head; --task decides which there are.")]
+
+
+@dataclass(frozen=True)
+class PublishedDetector:
+    """A detector whose weights torchvision publishes.
+
+    Attributes:
+        settings: of the head that takes them, as far as they differ from its defaults.
+        zero_eps: its norms divide by sqrt(var), not by sqrt(var + eps): torchvision's `overwrite_eps`.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    zero_eps: bool = False
+
+
+class HeadSettings(Group):
+    """The task's part of a model. A head is a subclass with its settings, what it tells of itself, and `build`.
+
+    Attributes:
+        task: that it is for.
+        annotations: what it learns from; one that learns from polygons finds a mask for every object.
+        holds_norms: whether the running statistics of pretrained weights are held, where the settings do not say.
+        output_strides: of the backbone, that it can work with; the first one is what it takes by itself.
+        backbone_prefix: where the backbone's tensors are in the model's state dict.
+        class_layers: prefixes of the tensors that have a row for every class.
+        published: torchvision's names of weights for the whole model.
+    """
+
+    path_prefix = "head."
+    task: ClassVar[str] = ""
+    annotations: ClassVar[Annotations]
+    holds_norms: ClassVar[bool] = False
+    output_strides: ClassVar[tuple[int, ...]] = (32,)
+    backbone_prefix: ClassVar[str]
+    class_layers: ClassVar[tuple[str, ...]]
+    published: ClassVar[Mapping[str, PublishedDetector]] = {}
+
+    name: HeadName = ""
+
+    @model_validator(mode="after")
+    def _check_name(self) -> Self:
+        own = type(self).model_fields["name"].default
+        if self.name != own:
+            raise SettingsError(f"head.name: {self.name!r}: these are the settings of {own}")
+        return self
+
+    @classmethod
+    def refusal(cls) -> str:
+        return f"{cls.model_fields['name'].default} has no such setting (it has {', '.join(cls.model_fields)})"
+
+    def build(self, backbone: Any, num_classes: int, norm: str) -> Any:
+        """Put the head on a backbone.
+
+        Args:
+            backbone: a `backbones.Backbone`.
+            num_classes: in detection without the background.
+            norm: of the head, where it has norms; the backbone was made with the same.
+
+        Returns:
+            The network, a torch module.
+        """
+        raise NotImplementedError
+
+
+class DetectorSettings(HeadSettings):
+    """What every detector has."""
+
+    task: ClassVar[str] = "detection"
+    annotations: ClassVar[Annotations] = "boxes"
+    holds_norms: ClassVar[bool] = True
+    backbone_prefix: ClassVar[str] = "backbone.body."
+
+    channels: int = Field(256, ge=1)
+    """Width of every pyramid level."""
+    score_threshold: float = Field(0.05, ge=0, lt=1)
+    """Detections below are not kept."""
+    detections_per_image: int = Field(100, ge=1)
+    """At most so many are kept."""
+
+
+class RegionSettings(DetectorSettings):
+    """What Faster and Mask R-CNN have."""
+
+    representation: int = Field(1024, ge=1)
+    """Width of the box head's two hidden layers."""
+    v2: bool = False
+    """torchvision's stronger recipe: norms in the pyramid, two convolutions in the RPN, four in the box head."""
+    anchor_scale: float = Field(8.0, ge=1)
+    """Side of the square anchor in strides of its level: 32 px on p2 to 512 px on p6."""
+    rois_per_image: int = Field(512, ge=1)
+    """Proposals an image that the box head trains on."""
+
+
+class SegmenterSettings(HeadSettings):
+    """What every segmenter has."""
+
+    task: ClassVar[str] = "segmentation"
+    annotations: ClassVar[Annotations] = "masks"
+    backbone_prefix: ClassVar[str] = "net.backbone."
+    class_layers: ClassVar[tuple[str, ...]] = ("net.segmentation_head.",)
+
+    loss: str = "cross_entropy + dice"
+    """A sum of cross_entropy, bce, dice, focal, lovasz, tversky, each perhaps with a weight: 0.5 * dice."""
+    class_weights: tuple[float, ...] = ()
+    """Of cross-entropy, one a class."""
+    balance_classes: bool = False
+    """Weigh cross-entropy by how rare the classes are in train (median frequency), instead of class_weights."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Of cross-entropy."""
+    window: int | None = Field(None, ge=32)
+    """Predict window by window of this side in pixels, for images larger than memory allows."""
+    overlap: float = Field(0.5, ge=0, lt=1)
+    """How much of a window the next one covers again."""
+    mirror: bool = False
+    """Predict the mirror image too and take the mean."""
+    boundary_tolerance: float | None = Field(None, ge=0)
+    """Also report the boundary Dice: the share of boundaries that run within so many pixels of the true ones."""
+
+
+class UNetSettings(SegmenterSettings):
+    """What decoders in the shape of a U have."""
+
+    decoder_channels: tuple[int, ...] = Field((256, 128, 64, 32, 16), min_length=3, max_length=5)
+    """Widths of the decoder's levels, coarsest first; how many there are is the depth, 3 to 5."""
+
+
+Attention = Literal["none", "scse"]

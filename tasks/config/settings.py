@@ -1,12 +1,14 @@
 """Every setting, with its type, its range and its default."""
 
-from typing import Annotated, Literal, Self
+from functools import cache
+from typing import Annotated, Any, Literal, Self
 
 import tyro
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
+from backbones import InputError, parse_stages
 from tasks.config.group import Group, SettingsError
-from tasks.config.heads import HEADS, OUTPUT_STRIDES, SETTINGS_OF, Head
+from tasks.config.heads import HeadSettings
 
 SHAPES = "shapes"
 
@@ -17,25 +19,25 @@ class DataSettings(Group):
     path_prefix = "data."
 
     path: Annotated[str, tyro.conf.arg(aliases=["--data"])] = SHAPES
-    """`shapes` (pictures made on the fly) or a folder: Pascal VOC, COCO or masks, recognised by its layout."""
+    """`shapes` (images made on the fly) or a folder: Pascal VOC, COCO or masks, recognised by its layout."""
     also: tuple[str, ...] = ()
-    """More folders, of any known layout, mixed with path's under one class map."""
+    """More folders, of any known layout, merged with path's under one class map."""
     sampling: Literal["each", "repeat", "weighted"] = "each"
-    """`each` picture once an epoch; `repeat` pictures of rare classes (LVIS's repeat factors); `weighted`: as many as
+    """`each` image once an epoch; `repeat` images of rare classes (LVIS's repeat factors); `weighted`: as many as
     there are, chosen so that rare classes come more nearly as often as frequent ones."""
     repeat_threshold: float = Field(0.1, gt=0, le=1)
-    """With `repeat`: classes on less than this share of the pictures are repeated. LVIS, with 100,000, has 0.001."""
+    """With `repeat`: classes on less than this share of the images are repeated. LVIS, with 100,000, has 0.001."""
     image_size: Annotated[int, tyro.conf.arg(aliases=["--image-size"])] = Field(320, ge=32)
     """Detection: the short side in pixels, the long side at most 1.5 times that. Segmentation: the crop's side."""
     batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch-size"])] = Field(4, ge=1)
-    """Pictures a step."""
+    """Images a step."""
     workers: int = Field(1, ge=0)
-    """Processes that read pictures; any number gives the same run."""
+    """Processes that read images; any number gives the same run."""
     augment: str = "light"
     """none, light (mirrors), flips (upside down as well), strong (colours, blur, scale), for detection also jitter
     (large-scale) and mosaic; or a YAML file of albumentations transforms."""
     fit: Literal["crop", "resize"] = "crop"
-    """Segmentation: `crop` leaves pictures at their scale, `resize` scales their short side to image_size first."""
+    """Segmentation: `crop` leaves images at their scale, `resize` scales their short side to image_size first."""
     balanced_crops: bool = False
     """Segmentation: centre crops on the classes in turn, so that rare ones are seen."""
     classes: tuple[str, ...] = ()
@@ -45,11 +47,11 @@ class DataSettings(Group):
     val_fraction: float = Field(0.2, gt=0, lt=1)
     """The share of train that becomes val where the folder has none."""
     split_seed: int = Field(0, ge=0)
-    """Which pictures those are."""
+    """Which images those are."""
     voc_one_based: bool = False
     """Pascal VOC coordinates count from 1, as in the original challenge; labelImg's count from 0."""
     count: int = Field(700, ge=1)
-    """How many pictures of shapes to train on; a tenth as many validate."""
+    """How many images of shapes to train on; a tenth as many validate."""
 
 
 class BackboneSettings(Group):
@@ -58,7 +60,7 @@ class BackboneSettings(Group):
     path_prefix = "backbone."
 
     name: Annotated[str, tyro.conf.arg(aliases=["--backbone"])] = "resnet50"
-    """A registered name, such as resnet18, or timm/<model>; tools/describe.py --all lists them."""
+    """A registered name, such as resnet18, or timm/<model>; `describe --all` lists them."""
     weights: Annotated[str | None, tyro.conf.arg(aliases=["--weights"])] = None
     """`imagenet` (the backbone's) or a torchvision detector's name (fasterrcnn_resnet50_fpn, ...), both downloaded; a
     .safetensors or .pth file of either; or a run. None trains from scratch."""
@@ -82,54 +84,14 @@ class BackboneSettings(Group):
     init: Literal["he", "residual_scaled", "zero_last"] = "he"
     """Initialisation from scratch; zero_last starts every residual branch at zero."""
 
-
-class HeadSettings(Group):
-    """The task's part."""
-
-    path_prefix = "head."
-
-    name: Annotated[Head, tyro.conf.arg(aliases=["--head"])] = "faster_rcnn"
-    """Detection: faster_rcnn, mask_rcnn, retinanet, fcos. Segmentation: unet, unetplusplus, manet, linknet, fpn,
-    pspnet, pan, deeplabv3, deeplabv3plus, upernet."""
-    channels: int = Field(256, ge=1)
-    """Width: of every pyramid level (the detectors, fpn), or of the decoder (deeplabv3, deeplabv3plus, upernet)."""
-    representation: int = Field(1024, ge=1)
-    """Width of the box head's two hidden layers."""
-    v2: bool = False
-    """torchvision's stronger recipe: norms in the pyramid, two convolutions in the RPN, four in the box head."""
-    anchor_scale: float | None = Field(None, ge=1)
-    """Side of the square anchor in strides of its level. None: 8 (32 px on p2 to 512 px on p6); retinanet 4 (32 px on
-    p3)."""
-    rois_per_image: int = Field(512, ge=1)
-    """Proposals a picture that the box head trains on."""
-    score_threshold: float = Field(0.05, ge=0, lt=1)
-    """Detections below are not kept."""
-    detections_per_image: int = Field(100, ge=1)
-    """At most so many are kept."""
-    decoder_channels: tuple[int, ...] = Field((256, 128, 64, 32, 16), min_length=3, max_length=5)
-    """Widths of the decoder's levels, coarsest first; how many there are is the depth, 3 to 5."""
-    attention: Literal["none", "scse"] = "none"
-    """Of the decoder: scse weighs channels and places (Roy et al. 2018)."""
-    center: bool = False
-    """Two more convolutions on the backbone's coarsest level."""
-    deep_supervision: bool = False
-    """Train a head on every level of the decoder, with weights 1, 1/2, 1/4, ... that sum to 1."""
-    loss: str = "cross_entropy + dice"
-    """A sum of cross_entropy, bce, dice, focal, lovasz, tversky, each perhaps with a weight: 0.5 * dice."""
-    class_weights: tuple[float, ...] = ()
-    """Of cross-entropy, one a class."""
-    balance_classes: bool = False
-    """Weigh cross-entropy by how rare the classes are in train (median frequency), instead of class_weights."""
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    """Of cross-entropy."""
-    window: int | None = Field(None, ge=32)
-    """Predict window by window of this side in pixels, for pictures larger than memory allows."""
-    overlap: float = Field(0.5, ge=0, lt=1)
-    """How much of a window the next one covers again."""
-    mirror: bool = False
-    """Predict the mirror image too and take the mean."""
-    boundary_tolerance: float | None = Field(None, ge=0)
-    """Also report the boundary Dice: the share of outlines that run within so many pixels of the true ones."""
+    @field_validator("freeze")
+    @classmethod
+    def _check_freeze(cls, value: str) -> str:
+        try:
+            parse_stages(value)
+        except InputError as error:
+            raise SettingsError(f"backbone.{error}") from None
+        return value
 
 
 class OptimSettings(Group):
@@ -159,7 +121,7 @@ class ScheduleSettings(Group):
 
 
 class Settings(Group):
-    """Everything a run needs; written to its config.yaml."""
+    """Everything a run needs; written to its config.yaml. `settings_for` gives it the settings of a head."""
 
     task: Literal["detection", "segmentation"] = "detection"
     """What to learn: boxes around objects, or a class for every pixel."""
@@ -187,14 +149,22 @@ class Settings(Group):
 
     @model_validator(mode="after")
     def _check_head(self) -> Self:
-        head, heads = self.head, HEADS[self.task]
-        if head.name not in heads:
-            raise SettingsError(f"head.name: {head.name!r} is not for {self.task} (for it: {', '.join(heads)})")
-        for name, field in type(head).model_fields.items():
-            known = name == "name" or name in SETTINGS_OF[head.name]
-            if not known and getattr(head, name) != field.default:
-                raise SettingsError(f"head.{name}: {head.name} has no such setting")
-        if self.backbone.output_stride not in (None, *(strides := OUTPUT_STRIDES[head.name])):
+        if self.task != self.head.task:
+            raise SettingsError(f"head.name: {self.head.name!r} is not for {self.task}")
+        if self.backbone.output_stride not in (None, *(strides := self.head.output_strides)):
             wanted = " or ".join(map(str, strides))
-            raise SettingsError(f"backbone.output_stride: {self.backbone.output_stride}: {head.name} takes {wanted}")
+            raise SettingsError(
+                f"backbone.output_stride: {self.backbone.output_stride}: {self.head.name} takes {wanted}"
+            )
         return self
+
+
+@cache
+def settings_for(head: type[HeadSettings]) -> type[Settings]:
+    """The settings of a run with this head."""
+    task = Settings.model_fields["task"]
+    fields: dict[str, Any] = {
+        "task": (task.annotation, Field(head.task, description=task.description)),
+        "head": (head, head()),
+    }
+    return create_model("Settings", __base__=Settings, __doc__=Settings.__doc__, **fields)

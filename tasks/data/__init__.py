@@ -1,1 +1,63 @@
-"""Pictures and their annotations: readers, transforms, loading."""
+"""Images and their annotations: formats, masks, transforms, loading."""
+
+from tasks.data.dataset.objects import Objects, build_table
+from tasks.data.dataset.sample import Image, Sample
+from tasks.data.dataset.splits import DataSet, Indexed, Split, with_classes
+from tasks.data.dataset.table import SampleTable
+from tasks.data.findings import CHECKS, LEVELS, Check, DataError, Finding, Findings, Place
+from tasks.data.formats.format import LayoutError
+from tasks.data.formats.opening import open_data
+from tasks.data.images import IMAGE_SUFFIXES, UNREADABLE, check_size, is_turned, read_image
+from tasks.data.loading.batch import Batch
+from tasks.data.loading.loader import Loader
+from tasks.data.loading.sampling import epoch_repeat_factors
+from tasks.data.loading.seeds import sample_seed
+from tasks.data.masks.files import MaskFile
+from tasks.data.masks.labels import IGNORE, Labels
+from tasks.data.masks.polygons import object_mask
+from tasks.data.masks.rasterizing import rasterized_from
+from tasks.data.masks.samples import MaskedSample
+from tasks.data.transforms.augmentation import load_augmentation, strictly
+from tasks.data.transforms.resizing import LONG_SIDE_RATIO, fit_within, resize_image, resize_mask
+
+__all__ = [
+    "CHECKS",
+    "IGNORE",
+    "IMAGE_SUFFIXES",
+    "LEVELS",
+    "LONG_SIDE_RATIO",
+    "UNREADABLE",
+    "Batch",
+    "Check",
+    "DataError",
+    "DataSet",
+    "Finding",
+    "Findings",
+    "Image",
+    "Indexed",
+    "Labels",
+    "LayoutError",
+    "Loader",
+    "MaskFile",
+    "MaskedSample",
+    "Objects",
+    "Place",
+    "Sample",
+    "SampleTable",
+    "Split",
+    "build_table",
+    "check_size",
+    "epoch_repeat_factors",
+    "fit_within",
+    "is_turned",
+    "load_augmentation",
+    "object_mask",
+    "open_data",
+    "rasterized_from",
+    "read_image",
+    "resize_image",
+    "resize_mask",
+    "sample_seed",
+    "strictly",
+    "with_classes",
+]

@@ -1,1 +1,5 @@
 """Trained models at work."""
+
+from tasks.deploy.predictor import Predictor, load_predictor
+
+__all__ = ["Predictor", "load_predictor"]

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
-from tasks.data.index import Samples
-from tasks.data.transforms import LONG_SIDE_RATIO
+from tasks.data import LONG_SIDE_RATIO, SampleTable
 
 _MATCH = 0.5  # IoU
 _MANY = 0.05  # of the boxes
@@ -45,8 +44,8 @@ class AnchorFit:
         return self.missed > _MANY
 
 
-def anchor_fit(samples: Samples, side: int, anchors: NDArray[np.float64]) -> AnchorFit | None:
-    """Compare the sizes of the boxes, in pixels of the resized pictures, with those of the anchors.
+def anchor_fit(samples: SampleTable, side: int, anchors: NDArray[np.float64]) -> AnchorFit | None:
+    """Compare the sizes of the boxes, in pixels of the resized images, with those of the anchors.
 
     Args:
         side: `data.image_size`.

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from tasks.data.samples import Indexed, Sample
-from tasks.task import Batch
+from tasks.data import Batch, Indexed, Sample
 
 Evaluator = Literal["hotcoco", "pycocotools"]
 Kind = Literal["bbox", "segm"]
@@ -37,7 +36,7 @@ class _Found(Protocol):
 
 @dataclass(frozen=True)
 class _Row:
-    """A picture's detections, masks packed."""
+    """An image's detections, masks packed."""
 
     boxes: NDArray[np.float64]
     labels: NDArray[np.int64]
@@ -48,14 +47,14 @@ class _Row:
 class CocoMetric:
     """AP and AR as COCO defines them, over one split.
 
-    Pictures are known by their position in `samples`, so one that comes twice (as the last batch of
+    Images are known by their position in `samples`, so one that comes twice (as the last batch of
     several processes may) counts once.
 
     Args:
-        samples: what is to be judged.
+        samples: what is to be evaluated.
         classes: the names.
         evaluator: who computes.
-        masks: judge masks as well as boxes.
+        masks: evaluate masks as well as boxes.
     """
 
     def __init__(
@@ -77,19 +76,19 @@ class CocoMetric:
             )
 
     def merge(self, other: Self) -> None:
-        """Add what the judge of another process has seen."""
+        """Add what another process has seen."""
         self._found |= other._found
 
     def compute(self) -> dict[str, float]:
-        """The metrics of `coco_metrics`, for masks with "segm_" before each, and `images`, how many pictures were
-        judged.
+        """The metrics of `coco_metrics`, for masks with "segm_" before each, and `images`, how many images were
+        evaluated.
 
         Raises:
-            RuntimeError: a picture of the split was not predicted.
+            RuntimeError: an image of the split was not predicted.
         """
         missing = len(self.samples) - len(self._found)
         if missing:
-            raise RuntimeError(f"{missing} of {len(self.samples)} pictures were not predicted")
+            raise RuntimeError(f"{missing} of {len(self.samples)} images were not predicted")
         truth, found = self.truth(), self.results()
         metrics = coco_metrics(truth, found, self.classes, self.evaluator)
         if self.masks:
@@ -98,7 +97,7 @@ class CocoMetric:
         return metrics | {"images": len(self.samples)}
 
     def truth(self) -> dict[str, Any]:
-        """The split as the content of a COCO file; pictures and classes are numbered from 1."""
+        """The split as the content of a COCO file; images and classes are numbered from 1."""
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         for image, sample in enumerate(self.samples, start=1):
@@ -161,9 +160,9 @@ def coco_metrics(
         is nothing to find; and score_threshold/<class>, the score that gives the best F1 at IoU 0.5, left out where
         nothing was found.
     """
-    judge = evaluated(truth, found, evaluator, kind)
-    precision, scores = (np.asarray(judge.eval[name]) for name in ("precision", "scores"))
-    metrics = {name: float(value) for name, value in zip(NAMES, judge.stats, strict=True)}
+    evaluation = run_evaluator(truth, found, evaluator, kind)
+    precision, scores = (np.asarray(evaluation.eval[name]) for name in ("precision", "scores"))
+    metrics = {name: float(value) for name, value in zip(NAMES, evaluation.stats, strict=True)}
     for position, name in enumerate(classes):
         values = precision[:, :, position, _ALL_AREAS, _MOST_DETECTIONS]
         metrics[f"AP/{name}"] = float(values[values > -1].mean()) if (values > -1).any() else -1.0
@@ -180,7 +179,7 @@ def _f1(precision: NDArray[np.float64]) -> NDArray[np.float64]:
     return 2 * precision * recall / np.maximum(precision + recall, 1e-12)
 
 
-def evaluated(truth: dict[str, Any], found: list[dict[str, Any]], evaluator: Evaluator, kind: Kind) -> Any:
+def run_evaluator(truth: dict[str, Any], found: list[dict[str, Any]], evaluator: Evaluator, kind: Kind) -> Any:
     """The COCOeval of either library, evaluated, accumulated and summarised."""
     if not found:
         # Neither evaluator takes an empty list; what has no area hits nothing.
@@ -193,7 +192,7 @@ def evaluated(truth: dict[str, Any], found: list[dict[str, Any]], evaluator: Eva
             import hotcoco
 
             fast = hotcoco.COCO(truth)
-            judge: Any = hotcoco.COCOeval(fast, fast.load_res(_of_kind(found, kind)), kind)
+            evaluation: Any = hotcoco.COCOeval(fast, fast.load_res(_of_kind(found, kind)), kind)
         else:
             from pycocotools.coco import COCO
             from pycocotools.cocoeval import COCOeval
@@ -201,11 +200,11 @@ def evaluated(truth: dict[str, Any], found: list[dict[str, Any]], evaluator: Eva
             reference = COCO()
             reference.dataset = truth
             reference.createIndex()
-            judge = COCOeval(reference, reference.loadRes(_of_kind(found, kind)), kind)
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return judge
+            evaluation = COCOeval(reference, reference.loadRes(_of_kind(found, kind)), kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation
 
 
 def _of_kind(found: list[dict[str, Any]], kind: Kind) -> list[dict[str, Any]]:

@@ -8,28 +8,42 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops import box_iou
 
 from backbones import Backbone, FeaturePyramid, InputError
-from tasks.config import HeadSettings
-from tasks.detection.parts import Float32Anchors, Normalize, in_crowd
+from tasks.detection.padding import PaddedBatch
+from tasks.detection.parts import Float32Anchors, in_crowd
 
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
-_ANCHOR_SCALE = 4.0  # of torchvision's: 32 px at stride 8
 _OCTAVES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 _BACKGROUND, _IGNORED = -1, -2  # what torchvision's matcher says of anchors
 _FCOS_GROUPS = 32
 _SURELY_NOT = -100.0  # a logit that costs nothing where the target is 0
 
 
-def retinanet(backbone: Backbone, num_classes: int, head: HeadSettings, norm: str = "batch") -> nn.Module:
-    """RetinaNet (Lin et al. 2017, "Focal loss for dense object detection") on p3..p7, the keys and numbers those of
-    `torchvision.models.detection.RetinaNet` unless `head` has others.
+def retinanet(
+    backbone: Backbone,
+    num_classes: int,
+    *,
+    channels: int = 256,
+    anchor_scale: float = 4.0,
+    score_threshold: float = 0.05,
+    detections_per_image: int = 100,
+) -> nn.Module:
+    """RetinaNet (Lin et al. 2017, "Focal loss for dense object detection") on p3..p7, the keys those of
+    `torchvision.models.detection.RetinaNet`, and so are the numbers that are not given here.
+
+    Args:
+        num_classes: without the background.
+        channels: of every pyramid level.
+        anchor_scale: side of the square anchor in strides of its level.
+        score_threshold, detections_per_image: what is kept.
 
     Returns:
         As `two_stage.faster_rcnn`; like torchvision's it has a logit of the background that nothing trains.
     """
-    pyramid = _pyramid(backbone, head)
-    scale = head.anchor_scale or _ANCHOR_SCALE
+    pyramid = _pyramid(backbone, channels)
     anchors = Float32Anchors(
-        sizes=tuple(tuple(int(scale * level.stride * octave) for octave in _OCTAVES) for level in pyramid.features),
+        sizes=tuple(
+            tuple(int(anchor_scale * level.stride * octave) for octave in _OCTAVES) for level in pyramid.features
+        ),
         aspect_ratios=(_ASPECT_RATIOS,) * len(pyramid.features),
     )
     detector = CrowdAwareRetinaNet(
@@ -37,16 +51,23 @@ def retinanet(backbone: Backbone, num_classes: int, head: HeadSettings, norm: st
         num_classes + 1,
         anchor_generator=anchors,
         head=Float32RetinaNetHead(pyramid.out_channels, anchors.num_anchors_per_location()[0], num_classes + 1),
-        score_thresh=head.score_threshold,
-        detections_per_img=head.detections_per_image,
+        score_thresh=score_threshold,
+        detections_per_img=detections_per_image,
     )
-    detector.transform = Normalize(backbone.mean, backbone.std)
+    detector.transform = PaddedBatch(backbone)
     return detector
 
 
-def fcos(backbone: Backbone, num_classes: int, head: HeadSettings, norm: str = "batch") -> nn.Module:
-    """FCOS (Tian et al. 2019) on p3..p7, the keys and numbers those of `torchvision.models.detection.FCOS` unless
-    `head` has others. It has no anchors to choose: a cell belongs to a level by the size of its object.
+def fcos(
+    backbone: Backbone,
+    num_classes: int,
+    *,
+    channels: int = 256,
+    score_threshold: float = 0.05,
+    detections_per_image: int = 100,
+) -> nn.Module:
+    """FCOS (Tian et al. 2019) on p3..p7, the keys those of `torchvision.models.detection.FCOS`, and so are the
+    numbers that are not given here. It has no anchors to choose: a cell belongs to a level by the size of its object.
 
     Returns:
         As `retinanet`.
@@ -54,11 +75,11 @@ def fcos(backbone: Backbone, num_classes: int, head: HeadSettings, norm: str = "
     Raises:
         InputError: the groups of its norms do not divide the channels.
     """
-    if head.channels % _FCOS_GROUPS:
+    if channels % _FCOS_GROUPS:
         raise InputError(
-            f"head.channels: {head.channels}: fcos has group norms of {_FCOS_GROUPS} groups; take a multiple of them"
+            f"head.channels: {channels}: fcos has group norms of {_FCOS_GROUPS} groups; take a multiple of them"
         )
-    pyramid = _pyramid(backbone, head)
+    pyramid = _pyramid(backbone, channels)
     anchors = Float32Anchors(
         sizes=tuple((level.stride,) for level in pyramid.features), aspect_ratios=((1.0,),) * len(pyramid.features)
     )
@@ -67,15 +88,15 @@ def fcos(backbone: Backbone, num_classes: int, head: HeadSettings, norm: str = "
         num_classes + 1,
         anchor_generator=anchors,
         head=CrowdAwareFCOSHead(pyramid.out_channels, 1, num_classes + 1),
-        score_thresh=head.score_threshold,
-        detections_per_img=head.detections_per_image,
+        score_thresh=score_threshold,
+        detections_per_img=detections_per_image,
     )
-    detector.transform = Normalize(backbone.mean, backbone.std)
+    detector.transform = PaddedBatch(backbone)
     return detector
 
 
-def _pyramid(backbone: Backbone, head: HeadSettings) -> FeaturePyramid:
-    return FeaturePyramid(backbone, head.channels, levels=("p3", "p7"), extra="conv")
+def _pyramid(backbone: Backbone, channels: int) -> FeaturePyramid:
+    return FeaturePyramid(backbone, channels, levels=("p3", "p7"), extra="conv")
 
 
 class Float32RetinaNetHead(RetinaNetHead):

@@ -1,9 +1,7 @@
-"""torchvision's detector parts where they need a change: precision, crowds, and sizes."""
-
-from collections.abc import Sequence
+"""torchvision's detector parts where they need a change: precision and crowds."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.image_list import ImageList
@@ -12,40 +10,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import box_iou
 
-_SIZE_DIVISOR = 32
 _IN_CROWD = 0.5
-
-
-class Normalize(nn.Module):
-    """Stands where torchvision's detectors resize and normalise: uint8 in, a padded batch out.
-
-    Resizing has its owner in the data's transform; the mean and std are the backbone's. Padding is zero
-    after normalisation, the mean colour, as in torchvision.
-    """
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.mean = tuple(mean)
-        self.std = tuple(std)
-
-    def forward(
-        self, images: list[Tensor], targets: list[dict[str, Tensor]] | None
-    ) -> tuple[ImageList, list[dict[str, Tensor]] | None]:
-        sizes = [(int(image.shape[1]), int(image.shape[2])) for image in images]
-        height = -(-max(height for height, _ in sizes) // _SIZE_DIVISOR) * _SIZE_DIVISOR
-        width = -(-max(width for _, width in sizes) // _SIZE_DIVISOR) * _SIZE_DIVISOR
-        device = images[0].device
-        shape = (len(images), images[0].shape[0], height, width)
-        batch = torch.empty(shape, device=device, memory_format=torch.channels_last).zero_()
-        mean = torch.tensor(self.mean, device=device)[:, None, None]
-        std = torch.tensor(self.std, device=device)[:, None, None]
-        for row, image in zip(batch, images, strict=True):
-            row[:, : image.shape[1], : image.shape[2]] = (image.float() / 255 - mean) / std
-        return ImageList(batch, sizes), targets
-
-    def postprocess(self, detections: list[dict[str, Tensor]], *_sizes: object) -> list[dict[str, Tensor]]:
-        """Boxes stay in pixels of the images that came in."""
-        return detections
 
 
 class Float32Anchors(AnchorGenerator):

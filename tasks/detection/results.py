@@ -8,13 +8,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.data.index import Samples
-from tasks.detection.metric import CocoMetric, evaluated
+from tasks.data import SampleTable
+from tasks.detection.metric import CocoMetric, run_evaluator
 
 _MOST_CONFUSIONS = 10
 
 
-def coco_results(metric: CocoMetric, samples: Samples, category_ids: Sequence[int]) -> list[dict[str, Any]]:
+def coco_results(metric: CocoMetric, samples: SampleTable, category_ids: Sequence[int]) -> list[dict[str, Any]]:
     """What was found in a split, in the numbers of its own annotation file.
 
     Returns:
@@ -51,9 +51,9 @@ class Mistakes:
 
 def mistakes(metric: CocoMetric) -> Mistakes:
     """Computed by hotcoco from the boxes."""
-    judge = evaluated(metric.truth(), metric.results(), "hotcoco", "bbox")
-    tide = judge.tide_errors()
-    matrix = np.asarray(judge.confusion_matrix(iou_thr=0.5)["matrix"]).astype(np.int64)
+    evaluation = run_evaluator(metric.truth(), metric.results(), "hotcoco", "bbox")
+    tide = evaluation.tide_errors()
+    matrix = np.asarray(evaluation.confusion_matrix(iou_thr=0.5)["matrix"]).astype(np.int64)
     apart = matrix[:-1, :-1] * ~np.eye(len(matrix) - 1, dtype=np.bool_)
     order = np.argsort(-apart, axis=None, kind="stable")[:_MOST_CONFUSIONS]
     pairs = [(int(row), int(column)) for row, column in zip(*np.unravel_index(order, apart.shape), strict=True)]

@@ -20,7 +20,7 @@ from torchvision.ops.poolers import LevelMapper
 class PyramidRoIAlign(MultiScaleRoIAlign):
     """`torchvision.ops.MultiScaleRoIAlign`, equal to float32 rounding; off the CPU it is that class.
 
-    The levels' strides are told, not guessed from the size of the first pictures: for small ones that are
+    The levels' strides are given, not guessed from the size of the first images: for small ones that are
     padded to a multiple of 32 torchvision guesses half the stride.
 
     Args:
@@ -31,6 +31,7 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
 
     def __init__(self, strides: Mapping[str, int], output_size: int, sampling_ratio: int) -> None:
         super().__init__(list(strides), output_size, sampling_ratio)
+        self.strides = dict(strides)
         exponents = [int(math.log2(stride)) for stride in strides.values()]
         self.scales = [1 / stride for stride in strides.values()]
         self.map_levels = LevelMapper(exponents[0], exponents[-1], self.canonical_scale, self.canonical_level)
@@ -40,8 +41,8 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
 
         Args:
             x: levels by name, (N, C, H_l, W_l).
-            boxes: (n_i, 4) a picture, in pixels of the picture.
-            image_shapes: (height, width) a picture.
+            boxes: (n_i, 4) an image, in pixels of the image.
+            image_shapes: (height, width) an image.
 
         Returns:
             (sum of n_i, C, output height, output width), float32 here.
@@ -50,12 +51,12 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
         if levels[0].device.type != "cpu" or torch.onnx.is_in_onnx_export():
             return super().forward(x, boxes, image_shapes)
         level_of_box = self.map_levels(boxes)
-        picture_of_box = torch.cat([torch.full((len(own),), i) for i, own in enumerate(boxes)])
+        image_of_box = torch.cat([torch.full((len(own),), i) for i, own in enumerate(boxes)])
         heights, widths = (torch.tensor([level.shape[axis] for level in levels]) for axis in (2, 3))
         rows = len(levels[0]) * heights * widths
         first_row = (rows.cumsum(0) - rows)[level_of_box]
         height, width = heights[level_of_box], widths[level_of_box]
-        first_row = first_row + picture_of_box * height * width
+        first_row = first_row + image_of_box * height * width
 
         rois = torch.cat(boxes).float() * torch.tensor(self.scales)[level_of_box][:, None]
         y, y_weight = self._samples(rois[:, 1], rois[:, 3], height, self.output_size[0])

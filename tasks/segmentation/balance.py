@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from tasks.data.masks import IGNORE, MaskedSample
-from tasks.data.samples import Indexed
+from tasks.data import IGNORE, Indexed, MaskedSample
 
 
 def median_frequency_weights(samples: Indexed[MaskedSample], classes: int) -> tuple[float, ...]:
     """For each class the median of all frequencies over its own (Eigen and Fergus 2015, section 6.3.2).
 
-    A class's frequency is its share of the pixels of those pictures that have it. One that never occurs weighs 0.
+    A class's frequency is its share of the pixels of those images that have it. One that never occurs weighs 0.
     """
     pixels, seen_in = np.zeros(classes), np.zeros(classes)
     for sample in samples:

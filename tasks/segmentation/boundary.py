@@ -1,11 +1,11 @@
-"""How near the outlines that were found run to the true ones."""
+"""How near the polygons that were found run to the true ones."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tasks.data.masks import IGNORE
+from tasks.data import IGNORE
 
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
@@ -13,9 +13,9 @@ _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 def boundary_counts(found: Tensor, truth: Tensor, classes: int, tolerance: float) -> NDArray[np.int64]:
     """Boundary pixels of each class, found and true together, and how many of them have the other's boundary near.
 
-    The boundary Dice of a set of pictures is the quotient of the sums (Nikolov et al. 2018, "Deep learning to achieve
+    The boundary Dice of a set of images is the quotient of the sums (Nikolov et al. 2018, "Deep learning to achieve
     clinically applicable segmentation of head and neck anatomy", surface Dice). A boundary pixel belongs to the class
-    and has a neighbour to its side that does not; where a picture ends there is no boundary. Ignored pixels have none.
+    and has a neighbour to its side that does not; where an image ends there is no boundary. Ignored pixels have none.
 
     Args:
         found, truth: labels (H, W).
@@ -35,7 +35,7 @@ def boundary_counts(found: Tensor, truth: Tensor, classes: int, tolerance: float
 
 
 def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    inside = cv2.erode(mask.astype(np.uint8), _CROSS)  # what lies beyond the picture erodes nothing
+    inside = cv2.erode(mask.astype(np.uint8), _CROSS)  # what lies beyond the image erodes nothing
     return mask & (inside == 0)
 
 

@@ -4,23 +4,21 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from backbones import Backbone, InputError
-from backbones.features import check_for_pyramids
-from tasks.config import OUTPUT_STRIDES
+from backbones import Backbone, InputError, check_for_pyramids
 
 
-def check_backbone_for(head: str, backbone: Backbone, levels: Sequence[str]) -> None:
-    """Raise where `backbone` lacks one of the levels, is for small pictures, or is dilated as the head is not."""
+def check_backbone_for(head: str, backbone: Backbone, levels: Sequence[str], output_strides: Sequence[int]) -> None:
+    """Raise where `backbone` lacks one of the levels, is for small images, or is dilated as the head is not."""
     check_for_pyramids(backbone)
     have = [info.name for info in backbone.features]
     if missing := [level for level in levels if level not in have]:
         raise InputError(
             f"{head} needs {', '.join(levels)}: the backbone hands out {', '.join(have)}, not {missing[0]}"
         )
-    stride, strides = backbone.features[-1].stride, OUTPUT_STRIDES[head]
-    if have[-1] == "c5" and stride not in strides:
+    stride = backbone.features[-1].stride
+    if have[-1] == "c5" and stride not in output_strides:
         raise InputError(
-            f"{head} takes a backbone of output_stride {' or '.join(map(str, strides))}; this one has {stride}"
+            f"{head} takes a backbone of output_stride {' or '.join(map(str, output_strides))}; this one has {stride}"
         )
 
 
@@ -30,6 +28,6 @@ def check_map(images: Tensor, stride: int, norm: str, training: bool) -> None:
     alone = norm == "instance" or (norm == "batch" and training and len(images) == 1)
     if alone and max(height, width) <= stride:
         raise InputError(
-            f"norm {norm!r}: a picture of {height} x {width} px makes a map of 1 x 1 at stride {stride}, "
-            f"where there is nothing to normalise; take pictures of more than {stride} px, or norm 'group'"
+            f"norm {norm!r}: an image of {height} x {width} px makes a map of 1 x 1 at stride {stride}, "
+            f"where there is nothing to normalise; take images of more than {stride} px, or norm 'group'"
         )

@@ -1,4 +1,4 @@
-"""Logits of whole pictures: at once, or window by window; as they are, or averaged over mirror images."""
+"""Logits of whole images: at once, or window by window; as they are, or averaged over mirror images."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ def windowed(logits: Logits, images: Tensor, side: int, overlap: float = 0.5) ->
     Args:
         logits: (N, C, h, w) -> (N, classes, h, w).
         images: (N, C, H, W).
-        side: of a window in pixels; along a shorter picture it is the picture's length.
+        side: of a window in pixels; along a shorter image it is the image's length.
         overlap: the share of a window (0 to below 1) that the next one covers again, at least.
 
     Returns:
@@ -40,7 +40,7 @@ def windowed(logits: Logits, images: Tensor, side: int, overlap: float = 0.5) ->
 
 
 def mirrored(logits: Logits, images: Tensor) -> Tensor:
-    """Probabilities averaged over the picture and its horizontal mirror image, as log-probabilities."""
+    """Probabilities averaged over the image and its horizontal mirror image, as log-probabilities."""
     both = logits(images).float().softmax(1) + logits(images.flip(-1)).float().flip(-1).softmax(1)
     return (both / 2).log()
 

@@ -8,8 +8,8 @@ from segmentation_models_pytorch.losses import MULTICLASS_MODE, DiceLoss, FocalL
 from torch import Tensor
 from torch.nn import functional
 
-from backbones.errors import InputError, nearest
-from tasks.data.masks import IGNORE
+from backbones import InputError, nearest
+from tasks.data import IGNORE
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -7,21 +7,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.data.masks import IGNORE, MaskedSample
-from tasks.data.samples import Indexed
+from tasks.data import IGNORE, Batch, Indexed, MaskedSample
 from tasks.segmentation.boundary import boundary_counts
-from tasks.task import Batch
 
 ABSENT = -1.0
 
 
 class SegmentationMetric:
-    """One confusion matrix over all pixels of all pictures; ignored pixels count nowhere.
+    """One confusion matrix over all pixels of all images; ignored pixels count nowhere.
 
-    Pictures are known by their position in `samples`, so one that comes twice counts once.
+    Images are known by their position in `samples`, so one that comes twice counts once.
 
     Args:
-        samples: what is to be judged.
+        samples: what is to be evaluated.
         classes: the names.
         boundary_tolerance: in pixels, for the boundary Dice; None leaves it out.
     """
@@ -37,7 +35,7 @@ class SegmentationMetric:
         self.boundaries = np.zeros((len(self.classes), 2), np.int64)
 
     def update(self, batch: Batch, predictions: Sequence[Tensor]) -> None:
-        """Add labels (H, W) in the original pictures' pixels; the truth is the batch's."""
+        """Add labels (H, W) in the original images' pixels; the truth is the batch's."""
         for index, found, target in zip(batch.indices, predictions, batch.targets, strict=True):
             if index not in self._seen:
                 self._seen.add(index)
@@ -47,27 +45,27 @@ class SegmentationMetric:
                     self.boundaries += boundary_counts(found, truth, classes, self.boundary_tolerance)
 
     def merge(self, other: Self) -> None:
-        """Add what the judge of another process has seen, which is none of what this one has.
+        """Add what another process has seen, which is none of what this one has.
 
         Raises:
-            RuntimeError: both have seen a picture; its pixels are in both sums.
+            RuntimeError: both have seen an image; its pixels are in both sums.
         """
         if self._seen & other._seen:
-            raise RuntimeError(f"{len(self._seen & other._seen)} pictures were judged by two processes")
+            raise RuntimeError(f"{len(self._seen & other._seen)} images were evaluated by two processes")
         self._seen |= other._seen
         self.confusion += other.confusion
         self.boundaries += other.boundaries
 
     def compute(self) -> dict[str, float]:
-        """The metrics of `segmentation_metrics`, `images`, how many pictures were judged, and, with a tolerance,
+        """The metrics of `segmentation_metrics`, `images`, how many images were evaluated, and, with a tolerance,
         boundary_Dice and boundary_Dice/<class>.
 
         Raises:
-            RuntimeError: a picture of the split was not predicted.
+            RuntimeError: an image of the split was not predicted.
         """
         missing = len(self.samples) - len(self._seen)
         if missing:
-            raise RuntimeError(f"{missing} of {len(self.samples)} pictures were not predicted")
+            raise RuntimeError(f"{missing} of {len(self.samples)} images were not predicted")
         metrics = segmentation_metrics(self.confusion, self.classes) | {"images": len(self.samples)}
         if self.boundary_tolerance is None:
             return metrics

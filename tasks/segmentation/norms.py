@@ -4,8 +4,7 @@ import torch
 from segmentation_models_pytorch.base.initialization import initialize_decoder
 from torch import Tensor, nn
 
-from backbones import InputError
-from backbones.layers import norm_layer
+from backbones import InputError, norm_layer
 
 _GROUPS = 8  # divides every width that decoders usually have
 
@@ -13,7 +12,7 @@ _GROUPS = 8  # divides every width that decoders usually have
 class LenientBatchNorm(nn.BatchNorm2d):
     """Batch norm that takes one value per channel in training: there it uses its running statistics.
 
-    Decoders that pool the whole picture meet it whenever an epoch's last batch is a single picture.
+    Decoders that pool the whole image meet it whenever an epoch's last batch is a single image.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,79 +1,86 @@
-"""The other decoders of segmentation-models-pytorch on any backbone, with pictures of any size."""
+"""The other decoders of segmentation-models-pytorch on any backbone, with images of any size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segmentation_models_pytorch.base import SegmentationHead
 from segmentation_models_pytorch.base.initialization import initialize_head
-from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3Decoder, DeepLabV3PlusDecoder
-from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
-from segmentation_models_pytorch.decoders.linknet.decoder import LinknetDecoder
-from segmentation_models_pytorch.decoders.manet.decoder import MAnetDecoder
-from segmentation_models_pytorch.decoders.pan.decoder import PANDecoder
-from segmentation_models_pytorch.decoders.pspnet.decoder import PSPDecoder
-from segmentation_models_pytorch.decoders.unetplusplus.decoder import UnetPlusPlusDecoder
-from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
 from torch import Tensor, nn
 from torch.nn import functional
 
 from backbones import Backbone, InputError
-from tasks.config import HeadSettings
 from tasks.segmentation.checks import check_backbone_for, check_map
 from tasks.segmentation.norms import prepare_decoder
 
 _LEVELS = ("c1", "c2", "c3", "c4", "c5")
-_ATROUS_RATES = (12, 24, 36)
-_POOLING = ("pan", "deeplabv3", "deeplabv3plus", "upernet")  # to a single pixel, through a norm
-_LINKNET_WIDTH, _PAN_WIDTH, _PSP_WIDTH = 32, 32, 512  # what segmentation-models-pytorch's models have
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """A decoder, how wide it ends, how its logits are made, what sides of pictures it takes multiples of, and how
-    many levels."""
+class Decoder:
+    """A decoder of segmentation-models-pytorch, and what it needs around it.
 
-    decoder: nn.Module
+    Attributes:
+        blocks: the decoder itself: [images, c1, c2, ...] -> (N, width, h, w).
+        width: channels that it gives.
+        kernel_size: of the convolution that makes the logits.
+        upsampling: by which the logits are enlarged to the images' size.
+        multiple: of which the sides of the images have to be.
+        depth: how many of c1..c5 it takes.
+        pools: whether it pools to a single pixel, through a norm.
+    """
+
+    blocks: nn.Module
     width: int
     kernel_size: int
-    upsampling: int
     multiple: int
-    depth: int = 5
+    upsampling: int = 1
+    depth: int = len(_LEVELS)
+    pools: bool = False
+
+
+def encoder_channels(head: str, backbone: Backbone, output_strides: Sequence[int]) -> list[int]:
+    """Channels of the images and of c1..c5, as decoders of segmentation-models-pytorch take them; 0 for a level that
+    the backbone lacks.
+
+    Raises:
+        InputError: the backbone lacks one of c2..c5, is for small images, or has an output stride that the head does
+            not take.
+    """
+    check_backbone_for(head, backbone, _LEVELS[1:], output_strides)
+    channels = {info.name: info.channels for info in backbone.features}
+    return [len(backbone.mean), *(channels.get(level, 0) for level in _LEVELS)]
 
 
 class SmpNet(nn.Module):
-    """A decoder of segmentation-models-pytorch by name, with that library's keys and shapes below `decoder` and
-    `segmentation_head`, on a backbone of ours. Pictures are padded to what the decoder needs; logits are cropped.
+    """A decoder of segmentation-models-pytorch with that library's keys and shapes below `decoder` and
+    `segmentation_head`, on a backbone of ours. Images are padded to what the decoder needs; logits are cropped.
 
     Args:
-        backbone: with its weights and frozen stages, its output stride one of `OUTPUT_STRIDES[head.name]`.
+        head: what messages call it.
+        backbone: that the decoder was made for.
         num_classes: logits a pixel.
-        head: its name, and decoder_channels, attention or channels where the decoder has them.
+        decoder: with norms of batch, which become the norm that is wanted.
         norm: of the decoder (fpn has group norms of its own); the backbone was made with the same.
 
     Raises:
-        InputError: the backbone lacks a level, is for small pictures or has another output stride; or the decoder
-            cannot have the norm.
+        InputError: the decoder cannot have the norm.
     """
 
-    def __init__(self, backbone: Backbone, num_classes: int, head: HeadSettings, norm: str = "batch") -> None:
+    def __init__(self, head: str, backbone: Backbone, num_classes: int, decoder: Decoder, norm: str = "batch") -> None:
         super().__init__()
-        check_backbone_for(head.name, backbone, _LEVELS[1:])
-        if norm == "instance" and head.name in _POOLING:
+        if norm == "instance" and decoder.pools:
             raise InputError(
-                f"norm 'instance': {head.name} pools to a map of 1 x 1, where there is nothing to normalise; "
+                f"norm 'instance': {head} pools to a map of 1 x 1, where there is nothing to normalise; "
                 "take norm 'group' or 'batch', or head unet"
             )
-        have = {info.name: info.channels for info in backbone.features}
-        channels = [len(backbone.mean), *(have.get(level, 0) for level in _LEVELS)]
-        parts = _DECODERS[head.name](channels, head, backbone.features[-1].stride)
         self.backbone = backbone
         self.norm = norm
-        self.decoder = parts.decoder
+        self.decoder = decoder.blocks
         self.segmentation_head = SegmentationHead(
-            parts.width, num_classes, kernel_size=parts.kernel_size, upsampling=parts.upsampling
+            decoder.width, num_classes, kernel_size=decoder.kernel_size, upsampling=decoder.upsampling
         )
-        self._multiple = parts.multiple
-        self._levels = _LEVELS[: parts.depth]
+        self._multiple = decoder.multiple
+        self._levels = _LEVELS[: decoder.depth]
         prepare_decoder(self.decoder, norm)
         initialize_head(self.segmentation_head)
 
@@ -88,67 +95,3 @@ class SmpNet(nn.Module):
         levels = [padded, *(features.get(name, padded[:, :0, ::2, ::2]) for name in self._levels)]
         logits = self.segmentation_head(self.decoder(levels))
         return [logits[..., :height, :width]]
-
-
-def _attention(head: HeadSettings) -> str | None:
-    return None if head.attention == "none" else head.attention
-
-
-def _unetplusplus(channels: Sequence[int], head: HeadSettings, _stride: int) -> _Parts:
-    widths = head.decoder_channels
-    depth = len(widths)
-    decoder = UnetPlusPlusDecoder(channels[: depth + 1], widths, n_blocks=depth, attention_type=_attention(head))
-    return _Parts(decoder, widths[-1], 3, 1, 2**depth, depth)
-
-
-def _manet(channels: Sequence[int], head: HeadSettings, _stride: int) -> _Parts:
-    widths = head.decoder_channels
-    depth = len(widths)
-    return _Parts(MAnetDecoder(channels[: depth + 1], widths, n_blocks=depth), widths[-1], 3, 1, 2**depth, depth)
-
-
-def _linknet(channels: Sequence[int], _head: HeadSettings, stride: int) -> _Parts:
-    return _Parts(LinknetDecoder(list(channels), _LINKNET_WIDTH), _LINKNET_WIDTH, 1, 1, stride)
-
-
-def _fpn(channels: Sequence[int], head: HeadSettings, stride: int) -> _Parts:
-    decoder = FPNDecoder(channels, pyramid_channels=head.channels)
-    return _Parts(decoder, decoder.out_channels, 1, 4, stride)
-
-
-def _pspnet(channels: Sequence[int], _head: HeadSettings, stride: int) -> _Parts:
-    return _Parts(PSPDecoder(channels, out_channels=_PSP_WIDTH), _PSP_WIDTH, 3, stride, stride)
-
-
-def _pan(channels: Sequence[int], _head: HeadSettings, stride: int) -> _Parts:
-    # Its attention halves the coarsest map three times.
-    return _Parts(PANDecoder(channels, 5, _PAN_WIDTH), _PAN_WIDTH, 3, 4, 8 * stride)
-
-
-def _deeplabv3(channels: Sequence[int], head: HeadSettings, stride: int) -> _Parts:
-    decoder = DeepLabV3Decoder(channels[-1], head.channels, _ATROUS_RATES, aspp_separable=False, aspp_dropout=0.5)
-    return _Parts(decoder, head.channels, 1, stride, stride)
-
-
-def _deeplabv3plus(channels: Sequence[int], head: HeadSettings, stride: int) -> _Parts:
-    decoder = DeepLabV3PlusDecoder(
-        channels, 5, head.channels, _ATROUS_RATES, stride, aspp_separable=True, aspp_dropout=0.5
-    )
-    return _Parts(decoder, head.channels, 1, 4, stride)
-
-
-def _upernet(channels: Sequence[int], head: HeadSettings, stride: int) -> _Parts:
-    return _Parts(UPerNetDecoder(channels, 5, head.channels), head.channels, 1, 4, stride)
-
-
-_DECODERS: dict[str, Callable[[Sequence[int], HeadSettings, int], _Parts]] = {
-    "unetplusplus": _unetplusplus,
-    "manet": _manet,
-    "linknet": _linknet,
-    "fpn": _fpn,
-    "pspnet": _pspnet,
-    "pan": _pan,
-    "deeplabv3": _deeplabv3,
-    "deeplabv3plus": _deeplabv3plus,
-    "upernet": _upernet,
-}

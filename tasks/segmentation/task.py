@@ -6,53 +6,58 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backbones import Backbone
-from tasks.config import HeadSettings
-from tasks.data.masks import MaskedSample
-from tasks.data.samples import Indexed
+from backbones import Backbone, Normalize
+from tasks.config import DataSettings, SegmenterSettings
+from tasks.data import Batch, Indexed, MaskedSample
 from tasks.segmentation.inference import mirrored, windowed
 from tasks.segmentation.losses import SegmentationLoss, deep_supervision_weights
 from tasks.segmentation.metric import SegmentationMetric
 from tasks.segmentation.smp_net import SmpNet
+from tasks.segmentation.transforms import SegmentationTransform
 from tasks.segmentation.unet import UNet, downsized
-from tasks.task import Batch
 
 
 class SegmentationModel(nn.Module):
-    """Normalises pictures, once, and runs the network: uint8 (N, 3, H, W) -> the network's logits, finest first."""
+    """Normalises images, once, and runs the network: uint8 (N, C, H, W) -> the network's logits, finest first."""
 
     def __init__(self, net: UNet | SmpNet) -> None:
         super().__init__()
         self.net = net
+        self.normalize = Normalize(net.backbone)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        mean, std = (
-            torch.tensor(values, device=images.device)[:, None, None]
-            for values in (self.net.backbone.mean, self.net.backbone.std)
-        )
-        normalised = (images.float() / 255 - mean) / std
-        return self.net(normalised.contiguous(memory_format=torch.channels_last))
+        return self.net(self.normalize(images).contiguous(memory_format=torch.channels_last))
 
 
 class SegmentationTask:
     """A label for every pixel, over named classes.
 
     Args:
-        backbone: with its weights and its frozen stages.
+        backbone: that the head is on.
         classes: the names; a label is a position in them.
         head: the head's settings.
-        norm: of the decoder.
+        network: what the head has built.
     """
 
+    name = "segmentation"
     best_metric = "mIoU"
 
-    def __init__(self, backbone: Backbone, classes: Sequence[str], head: HeadSettings, norm: str = "batch") -> None:
+    def __init__(
+        self, backbone: Backbone, classes: Sequence[str], head: SegmenterSettings, network: UNet | SmpNet
+    ) -> None:
         self.backbone = backbone
         self.classes = tuple(classes)
         self.head = head
-        network = UNet if head.name == "unet" else SmpNet
-        self.model: nn.Module = SegmentationModel(network(backbone, len(self.classes), head, norm))
+        self.model: nn.Module = SegmentationModel(network)
         self._loss = SegmentationLoss(head.loss, head.class_weights, head.label_smoothing)
+
+    @staticmethod
+    def transform(
+        settings: DataSettings, *, train: bool, masks: bool = False, others: Indexed[MaskedSample] | None = None
+    ) -> SegmentationTransform:
+        """What makes a sample into tensors: augmented to train on, or as it is; see `tasks.task.Task`."""
+        augment = settings.augment if train else "none"
+        return SegmentationTransform(settings.image_size, train, settings.fit, augment, settings.balanced_crops)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         target = torch.stack([target["mask"] for target in batch.targets]).long()
@@ -66,7 +71,7 @@ class SegmentationTask:
         return losses
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Tensor]:
-        """Labels (H, W) int64, one a picture, in its original pixels."""
+        """Labels (H, W) int64, one an image, in its original pixels."""
         return [
             self._predict(model, image[None], size)
             for image, size in zip(batch.images, batch.original_sizes, strict=True)

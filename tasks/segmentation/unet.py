@@ -1,14 +1,17 @@
 """U-Net on any backbone, from segmentation-models-pytorch's blocks, with every level kept."""
 
+from collections.abc import Sequence
+
 import torch
 from segmentation_models_pytorch.base.initialization import initialize_head
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
 from backbones import Backbone
-from tasks.config import HeadSettings
 from tasks.segmentation.checks import check_backbone_for, check_map
 from tasks.segmentation.norms import prepare_decoder
+
+_OUTPUT_STRIDES = (32,)
 
 
 class UNet(nn.Module):
@@ -21,28 +24,41 @@ class UNet(nn.Module):
     Args:
         backbone: with its weights and frozen stages.
         num_classes: logits a pixel.
-        head: decoder_channels (their number is the depth), attention, center, deep_supervision.
         norm: of the decoder; the backbone was made with the same.
+        decoder_channels: widths, coarsest first; how many there are is the depth.
+        attention: "none" or "scse".
+        center: two more convolutions on the coarsest level.
+        deep_supervision: train the auxiliary heads.
 
     Raises:
-        InputError: the backbone lacks a level, is dilated, or is for small pictures.
+        InputError: the backbone lacks a level, is dilated, or is for small images.
     """
 
-    def __init__(self, backbone: Backbone, num_classes: int, head: HeadSettings, norm: str = "batch") -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        *,
+        norm: str = "batch",
+        decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
+        attention: str = "none",
+        center: bool = False,
+        deep_supervision: bool = False,
+    ) -> None:
         super().__init__()
-        widths = head.decoder_channels
+        widths = tuple(decoder_channels)
         self._levels = tuple(f"c{number}" for number in range(1, len(widths) + 1))
-        check_backbone_for("unet", backbone, self._levels[1:])
+        check_backbone_for("unet", backbone, self._levels[1:], _OUTPUT_STRIDES)
         channels = {info.name: info.channels for info in backbone.features}
         self.backbone = backbone
         self.norm = norm
-        self.deep_supervision = head.deep_supervision
+        self.deep_supervision = deep_supervision
         self.decoder = UnetDecoder(
             [len(backbone.mean), *(channels.get(level, 0) for level in self._levels)],
             widths,
             n_blocks=len(widths),
-            attention_type=None if head.attention == "none" else head.attention,
-            add_center_block=head.center,
+            attention_type=None if attention == "none" else attention,
+            add_center_block=center,
         )
         prepare_decoder(self.decoder, norm)
         self.segmentation_head = nn.Sequential(nn.Conv2d(widths[-1], num_classes, 3, padding=1))
@@ -50,7 +66,7 @@ class UNet(nn.Module):
         initialize_head(self.segmentation_head)
         initialize_head(self.aux_heads)
         # Several processes refuse parameters that the loss does not use.
-        self.aux_heads.requires_grad_(head.deep_supervision)
+        self.aux_heads.requires_grad_(deep_supervision)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Normalised floats (N, C, H, W), H and W of any size -> logits, finest first.

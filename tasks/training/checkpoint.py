@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from backbones.errors import InputError
+from backbones import InputError
+from tasks.training.conversion import FORMAT, convert_description
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
@@ -36,7 +37,7 @@ class TrainingState:
         seconds, train_seconds: spent so far, with and without validation.
         optimizer: its state dict.
         random: the generators' states.
-        pictures: a digest of the training pictures' names.
+        images: a digest of the training images' names.
         frozen: a digest of every frozen tensor as it was at the start, or None.
     """
 
@@ -48,7 +49,7 @@ class TrainingState:
     train_seconds: float = 0.0
     optimizer: dict[str, Any] | None = None
     random: dict[str, Any] | None = None
-    pictures: str | None = None
+    images: str | None = None
     frozen: dict[str, str] | None = None
 
 
@@ -60,9 +61,10 @@ def save_checkpoint(
     def fill(new: Path) -> None:
         weights = {key: value.detach().contiguous() for key, value in model.state_dict().items()}
         save_file(weights, new / WEIGHTS)
-        (new / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+        content = {"format": FORMAT, **description}
+        (new / DESCRIPTION).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         if state is not None:
-            torch.save(vars(state), new / TRAINING)
+            torch.save({"format": FORMAT, **vars(state)}, new / TRAINING)
 
     _write_folder(folder, fill)
 
@@ -85,14 +87,14 @@ def load_weights_into(model: nn.Module, folder: Path) -> None:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """The content of a checkpoint's model.json.
+    """The content of a checkpoint's model.json, converted where an older version wrote it.
 
     Raises:
-        InputError: there is none, or it cannot be read.
+        InputError: there is none, it cannot be read, or a newer version wrote it.
     """
     path = folder / DESCRIPTION
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return convert_description(json.loads(path.read_text(encoding="utf-8")), path)
     except FileNotFoundError:
         raise InputError(f"{folder}: not a checkpoint: it has no {DESCRIPTION}") from None
     except (OSError, ValueError) as error:
@@ -117,14 +119,21 @@ def read_state(folder: Path) -> TrainingState:
     """What resuming needs, from last/.
 
     Raises:
-        InputError: it is missing or unreadable.
+        InputError: it is missing or unreadable, or another version wrote it.
     """
     path = folder / TRAINING
     try:
-        return TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        written = content.pop("format", 0)
+        if written == FORMAT:
+            return TrainingState(**content)
     except Exception as error:  # torch.load's failures have no common class
         reason = str(error).splitlines()[:1]
         raise InputError(f"{path}: cannot be resumed from: {' '.join(reason)}") from None
+    raise InputError(
+        f"{path}: has format {written}, this version resumes from format {FORMAT} alone: finish the run with the "
+        f"version that began it, or start another with --weights {folder}"
+    )
 
 
 def recover(folder: Path) -> None:

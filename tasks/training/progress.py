@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def progress_bar(console: Console, title: str, total: int, done: int = 0) -> Iterator[Callable[[str], None]]:
-    """A bar with a note (loss, pictures a second) and the time left, gone when the block ends.
+    """A bar with a note (loss, images a second) and the time left, gone when the block ends.
 
     Args:
         total, done: steps in all, and before this block.

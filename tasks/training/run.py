@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from backbones.errors import InputError
+from backbones import InputError
 from tasks.config import Settings
 from tasks.training.checkpoint import recover
 
@@ -34,7 +34,7 @@ class Run:
         """Make the folder, with its settings and an empty log.
 
         Raises:
-            InputError: the folder cannot be made.
+            InputError: the folder cannot be transformed.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

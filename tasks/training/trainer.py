@@ -16,12 +16,11 @@ from accelerate.utils import gather_object
 from rich.console import Console
 from torch import nn
 
-from backbones.errors import InputError
-from backbones.freezing import changed_tensors, frozen_digests
+from backbones import InputError, changed_tensors, frozen_digests
 from tasks.config import Settings
-from tasks.data.loading import Loader
-from tasks.task import Batch, Metric, Task
-from tasks.training.checkpoint import TrainingState, load_weights_into, read_state, save_checkpoint
+from tasks.data import Batch, Loader
+from tasks.task import Metric, Task
+from tasks.training.checkpoint import TrainingState, load_weights_into, save_checkpoint
 from tasks.training.optim import learning_rate, make_optimizer
 from tasks.training.progress import progress_bar
 from tasks.training.run import Run
@@ -65,15 +64,17 @@ class Trainer:
         self.model, self.optimizer = self.accelerator.prepare(task.model, optimizer)
         torch.manual_seed(settings.seed)
 
-    def resume(self, train: Loader) -> None:
+    def resume(self, state: TrainingState, train: Loader) -> None:
         """Take up where last/ stands; the log forgets what came after it.
 
+        Args:
+            state: read from last/.
+
         Raises:
-            InputError: the training pictures are not those that the run began with.
+            InputError: the training images are not those that the run began with.
         """
-        state = read_state(self.run.last)
-        if state.pictures != _digest(train):
-            raise InputError(f"{self.run.last}: was trained on other pictures than the data has now; start another run")
+        if state.images != _digest(train):
+            raise InputError(f"{self.run.last}: was trained on other images than the data has now; start another run")
         load_weights_into(self.task.model, self.run.last)
         self.state = state
         self.optimizer.load_state_dict(self.state.optimizer)
@@ -86,9 +87,9 @@ class Trainer:
         Raises:
             TrainingError: the loss is not finite, or a frozen tensor changed.
             Interrupted: SIGINT or SIGTERM came; last/ is written, unless the loader's workers died of it too.
-            InputError: a picture cannot be read.
+            InputError: an image cannot be read.
         """
-        self.state.pictures = _digest(train)
+        self.state.images = _digest(train)
         if self.settings.verify_freeze and self.state.frozen is None:
             self.state.frozen = frozen_digests(self.task.backbone)
         with _stop_signals() as stop:
@@ -142,7 +143,7 @@ class Trainer:
                 parts = {name: part.item() for name, part in losses.items()}
                 record = {"step": self.state.step, "epoch": epoch + 1, "split": "train", "lr": lr}
                 self.run.append(record | {"loss": value} | parts)
-                bar(f"loss {value:.3f}  {len(batch.images) / elapsed:.1f} pictures/s")
+                bar(f"loss {value:.3f}  {len(batch.images) / elapsed:.1f} images/s")
                 if self.state.batch < len(loader):
                     if stop:
                         self._save_last(epoch)
@@ -153,18 +154,19 @@ class Trainer:
     def _check_finite(self, value: float, what: str, batch: Batch) -> None:
         if not math.isfinite(value):
             raise TrainingError(
-                f"the {what} is {value} at step {self.state.step + 1}, pictures {', '.join(batch.names)}; "
+                f"the {what} is {value} at step {self.state.step + 1}, images {', '.join(batch.names)}; "
                 f"last/ is as it was; try a lower optim.lr than {self.settings.optim.lr:g}"
             )
 
     def _validate(self, loader: Loader, epoch: int) -> None:
         started = time.perf_counter()
-        metrics = evaluate(self.task, self.model, loader, self.accelerator, self.settings.precision, self.console)
+        metric = evaluate(self.task, self.model, loader, self.accelerator, self.settings.precision, self.console)
+        metrics = metric.compute()
         self.state.seconds += time.perf_counter() - started
         record = {"step": self.state.step, "epoch": epoch + 1, "split": "val"}
         self.run.append(record | metrics)
         name = self.task.best_metric
-        self.console.print(f"epoch {epoch + 1}: {name} {metrics[name]:.3f} on {int(metrics['images'])} val pictures")
+        self.console.print(f"epoch {epoch + 1}: {name} {metrics[name]:.3f} on {int(metrics['images'])} val images")
         if self.state.best is None or metrics[name] > self.state.best["metrics"][name]:
             self.state.best = {"epoch": epoch + 1, "step": self.state.step, "metrics": metrics}
             save_checkpoint(self.run.best, self.task.model, self._description(epoch) | {"metrics": metrics})
@@ -186,15 +188,8 @@ class Trainer:
 
 def evaluate(
     task: Task, model: nn.Module, loader: Loader, accelerator: Accelerator, precision: str, console: Console
-) -> dict[str, float]:
-    """The task's metrics over all of a loader's pictures."""
-    return judge(task, model, loader, accelerator, precision, console).compute()
-
-
-def judge(
-    task: Task, model: nn.Module, loader: Loader, accelerator: Accelerator, precision: str, console: Console
 ) -> Metric:
-    """The task's judge, having seen all of a loader's pictures; several processes share them out."""
+    """The task's metric, having seen all of a loader's images; several processes share them out."""
     model.eval()
     metric = task.metric(loader.samples)
     rank, processes = accelerator.process_index, accelerator.num_processes

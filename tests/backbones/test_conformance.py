@@ -37,7 +37,7 @@ def test_a_fixed_size_is_tried_alone() -> None:
 
 
 class _Drifting(Backbone):
-    """A plugin with the faults that users of other libraries know."""
+    """A plugin with the findings that users of other libraries know."""
 
     def __init__(self, in_channels: int = 3, norm: str = "batch") -> None:
         super().__init__()
@@ -73,32 +73,32 @@ def test_broken_promises_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "mean and std at 1 channels" in message
 
 
-class _Faulty(Backbone):
+class _Defective(Backbone):
     """Breaks one promise at a time."""
 
-    fault = ""
+    defect = ""
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
-        if self.fault == "swallowed":
+        if self.defect == "swallowed":
             options.pop("norm", None)
         self.body = create_backbone("resnet18", **options)
         self.features, self.mean, self.std = self.body.features, self.body.mean, self.body.std
-        if self.fault == "stray":
+        if self.defect == "stray":
             self.counter = nn.BatchNorm2d(3, affine=False)
 
     def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
-        return self.body.stages()[:: -1 if self.fault == "reversed" else 1]
+        return self.body.stages()[:: -1 if self.defect == "reversed" else 1]
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         levels = self.body(images)
-        if self.fault == "nan":
+        if self.defect == "nan":
             levels["c5"] = levels["c5"] * float("nan")
         return levels
 
 
 @pytest.mark.parametrize(
-    ("fault", "message"),
+    ("defect", "message"),
     [
         ("nan", "c5 is not finite"),
         ("swallowed", "norm frozen changes nothing"),
@@ -106,17 +106,17 @@ class _Faulty(Backbone):
         ("stray", "counter is in none"),
     ],
 )
-def test_each_fault_is_found(monkeypatch: pytest.MonkeyPatch, fault: str, message: str) -> None:
+def test_each_defect_is_found(monkeypatch: pytest.MonkeyPatch, defect: str, message: str) -> None:
     monkeypatch.setattr(registry, "_builders", dict(registry._builders))
-    monkeypatch.setattr(_Faulty, "fault", fault)
-    register_backbone("faulty", _Faulty)
+    monkeypatch.setattr(_Defective, "defect", defect)
+    register_backbone("defective", _Defective)
     with pytest.raises(ConformanceError, match=message):
-        check_backbone("faulty")
+        check_backbone("defective")
 
 
 def test_a_builder_need_not_take_what_it_cannot_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_builders", dict(registry._builders))
     register_backbone("rigid", lambda: create_backbone("resnet18"))
     checks = {check.name: check.detail for check in check_backbone("rigid")}
-    assert "1 refused" in checks["pictures of 1, 3 and 4 channels"]
+    assert "1 refused" in checks["images of 1, 3 and 4 channels"]
     assert "group refused" in checks["other norms"]

@@ -5,7 +5,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from backbones import create_backbone
 from backbones.describe import describe_backbone
-from backbones.freezing import freeze_report
 
 
 def test_stages_of_a_resnet50() -> None:
@@ -24,7 +23,7 @@ def test_stages_of_a_resnet50() -> None:
     backbone.pretrained = True
     for depth in (1, 2, 3, 4):
         backbone.freeze(depth)
-        assert stages[depth].frozen == freeze_report(backbone).share
+        assert stages[depth].frozen == backbone.freeze_report().share
 
 
 def test_other_channels_and_sizes() -> None:

@@ -33,7 +33,7 @@ def test_levels_and_shapes_at_odd_sizes() -> None:
 
 
 def test_equals_torchvisions_detector_key_for_key() -> None:
-    """Strict load of torchvision's Faster R-CNN, and its detections on the same pictures."""
+    """Strict load of torchvision's Faster R-CNN, and its detections on the same images."""
     reference = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=5)
     for module in reference.modules():
         if isinstance(module, FrozenBatchNorm2d):

@@ -6,8 +6,8 @@ import torchvision
 from torch import nn
 from torchvision.models.detection import FasterRCNN
 
-from backbones import Backbone, FeaturePyramid, InputError, create_backbone
-from backbones.freezing import changed_tensors, frozen_digests, parse_stages
+from backbones import Backbone, FeaturePyramid, InputError, changed_tensors, create_backbone, frozen_digests
+from backbones.freezing import parse_stages
 
 
 def _pretrained(name: str = "resnet18", **options: object) -> Backbone:

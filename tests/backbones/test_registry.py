@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from backbones import InputError, create_backbone, list_backbones, register_backbone, registry
-from backbones.variants import VARIANTS
+from backbones.resnet.variants import VARIANTS
 
 
 def test_every_variant_is_listed() -> None:

@@ -62,8 +62,8 @@ def test_unet_takes_odd_sizes() -> None:
 
 
 @pytest.mark.parametrize("name", deep_ones_slow([name for name in list_backbones() if name.startswith("cifar")]))
-def test_networks_for_small_pictures_are_refused(name: str) -> None:
-    with torch.device("meta"), pytest.raises(InputError, match="pictures of about 32 px"):
+def test_networks_for_small_images_are_refused(name: str) -> None:
+    with torch.device("meta"), pytest.raises(InputError, match="images of about 32 px"):
         _model(smp.Unet, name)
 
 

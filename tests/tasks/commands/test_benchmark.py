@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from tasks.benchmark import index
 from tasks.commands import main as vertebra
-from tasks.commands.timings import index
 
 
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
@@ -16,14 +16,14 @@ def test_a_step(task: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_evaluators_agree(capsys: pytest.CaptureFixture[str]) -> None:
-    assert vertebra(["benchmark", "--what", "evaluation", "--pictures", "40", "--rounds", "1"]) == 0
-    told = capsys.readouterr().out
-    assert "40 pictures, 292 objects" in told
-    assert "largest difference of " in told
+    assert vertebra(["benchmark", "--what", "evaluation", "--images", "40", "--rounds", "1"]) == 0
+    output = capsys.readouterr().out
+    assert "40 images, 292 objects" in output
+    assert "largest difference of " in output
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of processes is read from /proc")
 def test_the_index(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, "_measured", index._report)  # in this process, which has imported everything
-    assert vertebra(["benchmark", "--what", "index", "--pictures", "40", "--rounds", "1", "--workers", "1"]) == 0
+    assert vertebra(["benchmark", "--what", "index", "--images", "40", "--rounds", "1", "--workers", "1"]) == 0
     assert "times as long to the first batch" in capsys.readouterr().out

@@ -12,7 +12,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_stage_by_stage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resnet50", "--image-size", "224"]) == 0
     printed = capsys.readouterr().out
-    for seen in ("resnet50, pictures of 3 x 224 x 224", "2048 x 7 x 7", "23,508,032", "4.09 G", "36.3%"):
+    for seen in ("resnet50, images of 3 x 224 x 224", "2048 x 7 x 7", "23,508,032", "4.09 G", "36.3%"):
         assert seen in printed
     assert main(["resnet50", "--in-channels", "1"]) == 0
     assert "23,501,760" in capsys.readouterr().out

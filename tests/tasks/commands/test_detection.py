@@ -10,11 +10,11 @@ from PIL import Image
 from tasks import load_predictor
 from tasks.commands import main as vertebra
 from tasks.commands.train import main
-from tasks.data.shapes import shapes_data
+from tasks.data.formats.shapes import shapes_data
 from tests.writers import CELLS, write_coco, write_voc, write_yolo
 
 
-def test_masks_are_found_judged_drawn_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_masks_are_found_evaluated_drawn_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     argv = "--head mask_rcnn --data.count 12 --epochs 1 --head.channels 16 --head.score-threshold 0.001"
     assert main([*argv.split(), "--output", str(run)]) == 0
@@ -29,21 +29,21 @@ def test_masks_are_found_judged_drawn_and_written(tmp_path: Path, capsys: pytest
     found = json.loads(results.read_text())
     assert {"image_id", "file_name", "category_id", "bbox", "score", "segmentation"} == found[0].keys()
 
-    picture = shapes_data(1, 64).splits["train"][0].read()
-    Image.fromarray(picture).save(tmp_path / "a.png")
-    drawn = ["predict", str(run), str(tmp_path / "a.png"), "--output", str(tmp_path / "drawn")]
-    assert vertebra([*drawn, "--score", "0", "--results", str(results)]) == 0
+    image = shapes_data(1, 64).splits["train"][0].read()
+    Image.fromarray(image).save(tmp_path / "a.png")
+    predict = ["predict", str(run), str(tmp_path / "a.png"), "--output", str(tmp_path / "drawn")]
+    assert vertebra([*predict, "--score", "0", "--results", str(results)]) == 0
     mine = json.loads(results.read_text())
     assert mine[0]["segmentation"]["size"] == [64, 64]
     predictor = load_predictor(run)
     assert len(predictor.thresholds) == 3
-    detections = predictor([picture])[0]
+    detections = predictor([image])[0]
     assert detections.masks.shape == (len(detections.boxes), 64, 64)
     assert len(detections.above([2.0] * 3).boxes) == 0
 
 
 def test_results_have_the_numbers_of_the_datas_own_file(tmp_path: Path) -> None:
-    """Gaps in the category ids, ids of pictures that do not count from 1; crowds and outlines are there."""
+    """Gaps in the category ids, ids of images that do not count from 1; crowds and polygons are there."""
 
     def edit(split: str, content: dict[str, Any]) -> None:
         for image in content["images"]:
@@ -65,7 +65,7 @@ def test_results_have_the_numbers_of_the_datas_own_file(tmp_path: Path) -> None:
 
 
 def test_the_same_data_in_three_formats_trains_the_same(tmp_path: Path) -> None:
-    """COCO and VOC bit for bit, with a rare class repeated; YOLO writes shares of the picture, and rounds."""
+    """COCO and VOC bit for bit, with a rare class repeated; YOLO writes shares of the image, and rounds."""
     splits = {
         "train": {f"t{n}": [("red", 4, 6, 30, 40), ("white", 32 - n, 8, 60, 30)][: 1 + n % 2] for n in range(6)},
         "val": {"v": [("red", 4, 6, 30, 40), ("white", 32, 8, 60, 30)]},
@@ -100,11 +100,11 @@ def test_what_a_head_cannot_do_is_said_before_anything_is_written(
 ) -> None:
     folder = write_voc(tmp_path / "voc", CELLS)
     assert main(["--data", str(folder), "--head", "mask_rcnn", "--output", str(tmp_path / "run")]) == 2
-    assert "Pascal VOC has boxes and no outlines" in capsys.readouterr().err
+    assert "this is Pascal VOC, with boxes and no polygons; take COCO or YOLO for them" in capsys.readouterr().err
     assert main(["--head", "fcos", "--head.channels", "16", "--output", str(tmp_path / "run")]) == 2
     assert "head.channels: 16: fcos has group norms of 32 groups" in capsys.readouterr().err
     for flags, message in (
-        ("--data.augment lite", "'lite' is neither a recipe; did you mean 'light'"),
+        ("--data.augment lite", "'lite' is neither an augmentation; did you mean 'light'"),
         ("--head mask_rcnn --data.augment mosaic", "makes mosaics, which have no masks"),
     ):
         assert main([*flags.split(), "--output", str(tmp_path / "run")]) == 2

@@ -15,9 +15,9 @@ def test_a_training_that_would_fail_is_exit_code_1(tmp_path: Path, capsys: pytes
     (folder / "JPEGImages/a.jpg").unlink()
     argv = ["doctor", "--task", "detection", "--data", str(folder), "--output", str(tmp_path / "page")]
     assert vertebra(argv) == 1
-    told = capsys.readouterr().out
-    assert "missing pictures" in told
-    assert "a training would fail" in told
+    output = capsys.readouterr().out
+    assert "missing images" in output
+    assert "a training would fail" in output
     assert vertebra(["train", "--data", str(folder), "--output", str(tmp_path / "run")]) == 2
     assert "a.jpg" in capsys.readouterr().err
 
@@ -30,9 +30,9 @@ def test_findings_as_json_and_on_a_page(tmp_path: Path, capsys: pytest.CaptureFi
     found = json.loads(capsys.readouterr().out)
     assert not found["fails"]
     assert found["classes"] == {"red": {"train": 1, "val": 1}}
-    levels = {finding["check"]: finding["level"] for finding in found["findings"]}
+    levels = {check["check"]: check["level"] for check in found["checks"]}
     assert levels == {"box-no-area": "dropped", "class-rare": "note"}
-    assert found["findings"][0]["faults"][0]["box"] == [5, 5, 5, 30]
+    assert found["checks"][0]["findings"][0]["box"] == [5, 5, 5, 30]
     page = (tmp_path / "page/worst.html").read_text()
     assert "a.jpg" in page
     assert "data:image/jpeg;base64," in page
@@ -64,6 +64,6 @@ def test_training_says_what_is_odd_before_it_starts(tmp_path: Path, capsys: pyte
     folder = write_voc(tmp_path / "data", {"train": {"a": [box, box, ("red", 5, 5, 5, 9)]}, "val": {"v": [box]}})
     argv = f"train --data {folder} --backbone resnet18 --image-size 64 --head.channels 16 --epochs 1 --data.workers 0"
     assert vertebra([*argv.split(), "--output", str(tmp_path / "run")]) == 0
-    told = capsys.readouterr().out
-    assert "warning: boxes dropped in all: 1" in told
-    assert "warning: 1 objects annotated twice (the first: " in told
+    output = capsys.readouterr().out
+    assert "warning: boxes dropped in all: 1" in output
+    assert "warning: 1 objects annotated twice (the first: " in output

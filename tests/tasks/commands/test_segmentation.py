@@ -14,7 +14,7 @@ from PIL import Image
 from tasks import load_predictor
 from tasks.commands import main as vertebra
 from tasks.commands.train import main
-from tasks.data.shapes import masked_shapes_data
+from tasks.data.formats.shapes import masked_shapes_data
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = "--task segmentation --data.count 32 --epochs 2 --seed 1 --head.decoder-channels 32 24 16 16 8"
@@ -53,7 +53,7 @@ def test_evaluate_gives_the_runs_own_figures(finished: Path, capsys: pytest.Capt
     assert float(rows["pixel_accuracy"]) == pytest.approx(expected["pixel_accuracy"], abs=5e-4)
 
 
-def test_two_processes_share_the_pictures_out_and_count_each_once(finished: Path) -> None:
+def test_two_processes_share_the_images_out_and_count_each_once(finished: Path) -> None:
     expected = json.loads((finished / "run.json").read_text())["metrics"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
@@ -70,17 +70,17 @@ def test_two_processes_share_the_pictures_out_and_count_each_once(finished: Path
     assert float(rows["pixel_accuracy"]) == pytest.approx(expected["pixel_accuracy"], abs=5e-4)
 
 
-def test_the_predictor_gives_labels_in_the_pictures_own_pixels(finished: Path, tmp_path: Path) -> None:
+def test_the_predictor_gives_labels_in_the_images_own_pixels(finished: Path, tmp_path: Path) -> None:
     predictor = load_predictor(finished)
-    picture = masked_shapes_data(1, 64).splits["train"][0].read()
-    labels = predictor([picture, picture[:41, :50]])
+    image = masked_shapes_data(1, 64).splits["train"][0].read()
+    labels = predictor([image, image[:41, :50]])
     assert [tuple(found.shape) for found in labels] == [(64, 64), (41, 50)]
     assert labels[0].dtype == torch.int64
-    Image.fromarray(picture).save(tmp_path / "a.png")
+    Image.fromarray(image).save(tmp_path / "a.png")
     assert vertebra(["predict", str(finished), str(tmp_path / "a.png"), "--output", str(tmp_path / "drawn")]) == 0
-    with Image.open(tmp_path / "drawn/a.jpg") as drawn:
-        assert drawn.size == (64, 64)
-        assert not np.array_equal(np.asarray(drawn), picture)
+    with Image.open(tmp_path / "drawn/a.jpg") as result:
+        assert result.size == (64, 64)
+        assert not np.array_equal(np.asarray(result), image)
     results = ["--results", str(tmp_path / "r.json")]
     assert vertebra(["evaluate", str(finished), *results]) == 2
     again = ["predict", str(finished), str(tmp_path / "a.png"), "--output", str(tmp_path / "again")]
@@ -105,7 +105,7 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ("--data absent", "absent: there is no such data folder"),
         (f"--data {tmp_path}", "the data folder is empty"),
         ("--head.loss dise", "head.loss: 'dise' is not known; did you mean 'dice'"),
-        ("--backbone cifar_resnet20", "pictures of about 32 px"),
+        ("--backbone cifar_resnet20", "images of about 32 px"),
     ]:
         assert main(["--task", "segmentation", *flags.split(), "--output", str(tmp_path / "run")]) == 2
         error = capsys.readouterr().err

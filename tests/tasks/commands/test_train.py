@@ -19,7 +19,7 @@ from backbones import create_backbone
 from tasks import load_predictor
 from tasks.commands import main as vertebra
 from tasks.commands.train import main
-from tasks.data.shapes import shapes_data
+from tasks.data.formats.shapes import shapes_data
 from tasks.training import trainer as trainer_module
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -84,11 +84,11 @@ def test_evaluate_gives_the_runs_own_figures(finished: Path, capsys: pytest.Capt
 
 def test_the_predictor_takes_paths_and_arrays(finished: Path, tmp_path: Path) -> None:
     predictor = load_predictor(finished)
-    picture = shapes_data(1, 64, seed=5).splits["train"][0].read()
+    image = shapes_data(1, 64, seed=5).splits["train"][0].read()
     from PIL import Image
 
-    Image.fromarray(picture).save(tmp_path / "a.png")
-    from_file, from_array = predictor([tmp_path / "a.png", picture])
+    Image.fromarray(image).save(tmp_path / "a.png")
+    from_file, from_array = predictor([tmp_path / "a.png", image])
     assert torch.equal(from_file.boxes, from_array.boxes)
     assert predictor.classes == ("circle", "square", "triangle")
     assert from_file.scores.tolist() == sorted(from_file.scores.tolist(), reverse=True)
@@ -111,9 +111,9 @@ def test_predict_draws_and_skips_the_unreadable(finished: Path, tmp_path: Path) 
     out = tmp_path / "out"
     argv = ["predict", str(finished), str(tmp_path / "in"), "--output", str(out), "--score", "0.05"]
     assert vertebra(argv) == 0
-    with Image.open(out / "a.jpg") as drawn:
-        assert drawn.size == (64, 64)
-    (tmp_path / "in/b.png").write_text("no picture")
+    with Image.open(out / "a.jpg") as result:
+        assert result.size == (64, 64)
+    (tmp_path / "in/b.png").write_text("no image")
     assert vertebra(argv) == 1
     assert [path.name for path in out.iterdir()] == ["a.jpg"]
     assert vertebra(["predict", str(finished), str(tmp_path / "in"), "--output", str(tmp_path / "in")]) == 2
@@ -144,7 +144,7 @@ def test_frozen_stages_are_bit_identical_after_twenty_steps(
 
 
 @pytest.mark.filterwarnings("default:freezing a backbone")
-def test_a_frozen_tensor_that_changed_is_told(
+def test_a_frozen_tensor_that_changed_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluate = trainer_module.evaluate
@@ -158,7 +158,7 @@ def test_a_frozen_tensor_that_changed_is_told(
     assert "frozen tensors changed, the first conv1.weight" in capsys.readouterr().err
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_loss_that_is_not_finite_stops_with_the_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _train(tmp_path / "run", "--optim.name sgd --lr 1e20 --optim.clip-norm 1e30") == 1
     error = capsys.readouterr().err
     assert "the loss is" in error
@@ -233,7 +233,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("--norm bach", "norm 'bach' is not known; did you mean 'batch'"),
     ("--weights absent.pth", "absent.pth: there is no such weights file"),
     ("--epoch 3", "--epoch: there is no such flag"),
-    ("--config absent.yaml", "absent.yaml: cannot be read"),
+    ("--config absent.yaml", "'absent.yaml': neither a file nor a recipe"),
     ("--lr inf", "optim.lr"),
     ("--image-size 8", "data.image_size: 8: Input should be greater than or equal to 32"),
 ]
@@ -278,7 +278,7 @@ def test_resume_refuses_what_contradicts_the_run(
     (run / "run.json").unlink()
     (folder / "ImageSets/Main/train.txt").write_text("b\n")
     assert main(["--resume", "--output", str(run)]) == 2
-    assert "was trained on other pictures" in capsys.readouterr().err
+    assert "was trained on other images" in capsys.readouterr().err
     (folder / "ImageSets/Main/train.txt").write_text("a\nb\n")
     for path in (folder / "Annotations").glob("*.xml"):
         path.write_text(path.read_text().replace("white", "yellow"))
@@ -295,7 +295,7 @@ def test_resume_without_a_checkpoint_starts_over_and_says_so(
     assert "no last/ to resume from, starting over" in capsys.readouterr().out
 
 
-def test_a_picture_that_breaks_under_way_stops_with_its_name(
+def test_an_image_that_breaks_under_way_stops_with_its_name(
     tmp_path: Path, voc: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = voc()
@@ -303,7 +303,7 @@ def test_a_picture_that_breaks_under_way_stops_with_its_name(
     path.write_bytes(path.read_bytes()[:400] + b"\xff\xd9")  # its end is there, its middle is not
     assert _train(tmp_path / "run", f"--data {folder} --image-size 64 --data.workers 1") == 2
     error = capsys.readouterr().err
-    assert "a.jpg: not a readable picture" in error
+    assert "a.jpg: not a readable image" in error
     assert error.count("\n") == 1
 
 

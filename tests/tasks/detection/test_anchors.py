@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from backbones import create_backbone
-from tasks.config import Head, HeadSettings
-from tasks.create import create_task
+from tasks.assembly import create_task
 from tasks.detection.anchors import anchor_fit, anchor_sizes
+from tests.heads import head as make_head
 from tests.writers import make_samples
 
 SQUARES = np.array([[32.0, 32], [64, 64]])
 
 
-def test_boxes_are_compared_at_the_size_of_the_resized_picture() -> None:
-    """Pictures of 100 px at 200: boxes of 16, 32 and 5 px become 32, 64 and 10."""
+def test_boxes_are_compared_at_the_size_of_the_resized_image() -> None:
+    """Images of 100 px at 200: boxes of 16, 32 and 5 px become 32, 64 and 10."""
     samples = make_samples([(0, 0, 16, 16), (0, 0, 32, 32)], [(0, 0, 5, 5), (50, 0, 100, 50)], crowd=[3])
     fit = anchor_fit(samples, 200, SQUARES)
     assert fit is not None
@@ -36,10 +36,8 @@ def test_nothing_to_compare() -> None:
 
 
 @pytest.mark.parametrize(("head", "count"), [("faster_rcnn", 15), ("retinanet", 45)])
-def test_the_anchors_of_a_detector(head: Head, count: int) -> None:
-    sizes = anchor_sizes(
-        create_task("detection", create_backbone("resnet18"), ["a"], head=HeadSettings(name=head)).model
-    )
+def test_the_anchors_of_a_detector(head: str, count: int) -> None:
+    sizes = anchor_sizes(create_task("detection", create_backbone("resnet18"), ["a"], head=make_head(head)).model)
     assert sizes is not None
     assert sizes.shape == (count, 2)
     areas = np.sqrt(sizes.prod(axis=1))
@@ -48,5 +46,5 @@ def test_the_anchors_of_a_detector(head: Head, count: int) -> None:
 
 
 def test_fcos_has_none() -> None:
-    model = create_task("detection", create_backbone("resnet18"), ["a"], head=HeadSettings(name="fcos")).model
+    model = create_task("detection", create_backbone("resnet18"), ["a"], head=make_head("fcos")).model
     assert anchor_sizes(model) is None

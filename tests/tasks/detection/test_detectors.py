@@ -17,11 +17,13 @@ from torchvision.models.detection import (
 from torchvision.models.detection.image_list import ImageList
 
 from backbones import FeaturePyramid, create_backbone
-from tasks.config import HeadSettings
-from tasks.create import create_task
-from tasks.detection.parts import Float32Anchors, Normalize, in_crowd
+from tasks.assembly import create_task
+from tasks.config import HeadSettings, RegionSettings
+from tasks.data.loading.batch import Batch
+from tasks.detection.padding import PaddedBatch
+from tasks.detection.parts import Float32Anchors, in_crowd
 from tasks.detection.two_stage import faster_rcnn
-from tasks.task import Batch
+from tests.heads import head
 
 SCORE = 0.01  # low enough to find something with random weights
 PUBLISHED: dict[str, Any] = {
@@ -36,7 +38,7 @@ PUBLISHED: dict[str, Any] = {
 
 def _head(name: str) -> HeadSettings:
     name, _, v2 = name.partition(" ")
-    return HeadSettings(name=name, v2=bool(v2), score_threshold=SCORE)  # type: ignore[arg-type]
+    return head(name, score_threshold=SCORE, **({"v2": True} if v2 else {}))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -55,8 +57,8 @@ def test_torchvisions_published_detectors_load_strictly_and_find_the_same(name: 
     images = _images()
     with torch.inference_mode():
         expected, found = reference([image / 255 for image in images]), task.model.eval()(images)
-        drawn = task.predict(task.model, Batch(images, [], [0, 1], ["", ""], [(128, 160), (160, 128)]))
-    for theirs, mine, picture in zip(expected, found, drawn, strict=True):
+        detections = task.predict(task.model, Batch(images, [], [0, 1], ["", ""], [(128, 160), (160, 128)]))
+    for theirs, mine, whole in zip(expected, found, detections, strict=True):
         assert len(mine["boxes"]) == len(theirs["boxes"]) > 10
         # Scores that are equal but for rounding may change places.
         rows = [
@@ -67,13 +69,15 @@ def test_torchvisions_published_detectors_load_strictly_and_find_the_same(name: 
         assert distance.amin(0).max() < 0.01
         assert distance.amin(1).max() < 0.01
         if "masks" in theirs:
-            assert ((theirs["masks"][:, 0] > 0.5) == picture.masks).float().mean() > 0.999
+            assert ((theirs["masks"][:, 0] > 0.5) == whole.masks).float().mean() > 0.999
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.parametrize("what", ["objects", "nothing", "a crowd"])
 def test_every_detector_trains_on(name: str, what: str) -> None:
-    small = _head(name).model_copy(update={"channels": 32, "rois_per_image": 32})
+    small = _head(name)
+    rois = {"rois_per_image": 32} if isinstance(small, RegionSettings) else {}
+    small = small.model_copy(update={"channels": 32, **rois})
     task = create_task("detection", create_backbone("resnet18"), ["a", "b"], head=small)
     task.model.train()
     objects = torch.tensor([[10.0, 20, 60, 90], [70, 30, 120, 100]]) if what == "objects" else torch.zeros(0, 4)
@@ -112,7 +116,7 @@ def _pair() -> tuple[FasterRCNN, torch.nn.Module]:
         min_size=128,
         max_size=192,
     )
-    ours = faster_rcnn(create_backbone("resnet18", norm="frozen"), 3, HeadSettings(score_threshold=SCORE))
+    ours = faster_rcnn(create_backbone("resnet18", norm="frozen"), 3, score_threshold=SCORE)
     ours.load_state_dict(reference.state_dict(), strict=True)
     return reference, ours
 
@@ -163,14 +167,16 @@ def test_boxes_and_scores_are_float32_under_autocast() -> None:
     assert ((inner * 4) % 1 != 0).any()
 
 
-def test_pictures_are_normalised_once_and_padded_with_the_mean() -> None:
-    mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
-    batch, _ = Normalize(mean, std)(_images(), None)
+def test_images_are_normalised_once_and_padded_with_the_mean() -> None:
+    backbone = create_backbone("resnet18")
+    pad = PaddedBatch(backbone)
+    backbone.mean, backbone.std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)  # as weights that are loaded later do
+    batch, _ = pad(_images(), None)
     assert batch.tensors.shape == (2, 3, 160, 160)
     assert batch.image_sizes == [(128, 160), (160, 128)]
     assert (batch.tensors[0, :, 128:] == 0).all()
     image = torch.full((3, 32, 32), 255, dtype=torch.uint8)
-    batch, _ = Normalize(mean, std)([image], None)
+    batch, _ = pad([image], None)
     torch.testing.assert_close(batch.tensors[0, :, 0, 0], torch.tensor([0.6 / 0.2, 0.5 / 0.25, 0.4 / 0.3]))
 
 
@@ -181,7 +187,7 @@ def test_in_crowd_is_a_share_of_the_boxs_own_area() -> None:
 
 
 def test_crowds_are_not_background() -> None:
-    """With a crowd over the whole picture nothing is a negative example; without it, everything is."""
+    """With a crowd over the whole image nothing is a negative example; without it, everything is."""
     _, ours = _pair()
     ours.train()
     none = torch.zeros(0, 4)
@@ -199,8 +205,8 @@ def test_crowds_are_not_background() -> None:
     assert len(ours.roi_heads._outside_crowds(anchors[0], with_object | {"crowd_boxes": none})) == 2
 
 
-def test_boxes_come_back_in_the_original_pictures_pixels() -> None:
-    task = create_task("detection", create_backbone("resnet18"), ["a"], head=HeadSettings(score_threshold=0.0))
+def test_boxes_come_back_in_the_original_images_pixels() -> None:
+    task = create_task("detection", create_backbone("resnet18"), ["a"], head=head(score_threshold=0.0))
     task.model.eval()
     image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
     small = Batch([image], [{}], [0], ["a"], [(64, 96)])

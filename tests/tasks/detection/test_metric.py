@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.data.objects import object_mask
-from tasks.data.shapes import CLASSES, ShapePicture, shape_samples
+from tasks.data.formats.shapes import CLASSES, ShapesImage, shape_samples
+from tasks.data.loading.batch import Batch
+from tasks.data.masks.polygons import object_mask
+from tasks.detection.detections import Detections
 from tasks.detection.metric import CocoMetric, Evaluator, Kind, coco_metrics
-from tasks.detection.task import Detections
-from tasks.task import Batch
 from tests.writers import make_samples
 
 EVALUATORS: list[Evaluator] = ["hotcoco", "pycocotools"]
@@ -71,7 +71,7 @@ def test_by_hand(evaluator: Evaluator) -> None:
 
 
 @both
-def test_a_picture_that_comes_twice_counts_once(evaluator: Evaluator) -> None:
+def test_an_image_that_comes_twice_counts_once(evaluator: Evaluator) -> None:
     samples = make_samples([(0, 0, 10, 10)], [(20, 20, 40, 40)])
     found = [_found((0, 0, 10, 10, 0.9)), _found((20, 20, 40, 38, 0.8), (0, 0, 5, 5, 0.95))]
     once, twice = CocoMetric(samples, ["x"], evaluator), CocoMetric(samples, ["x"], evaluator)
@@ -100,19 +100,19 @@ def test_nothing_found_is_zero_and_nothing_to_find_is_absent(evaluator: Evaluato
     assert empty.compute()["AP"] == -1
 
 
-def test_a_picture_that_was_not_predicted_is_told() -> None:
+def test_an_image_that_was_not_predicted_is_reported() -> None:
     metric = CocoMetric(make_samples([], []), ["x"], "hotcoco")
     metric.update(_batch(0), [_found()])
-    with pytest.raises(RuntimeError, match="1 of 2 pictures"):
+    with pytest.raises(RuntimeError, match="1 of 2 images"):
         metric.compute()
 
 
 def test_both_evaluators_agree_on_random_detections() -> None:
     generator = np.random.default_rng(0)
     corners = generator.uniform(0, 120, (30, 6, 2))
-    pictures = np.concatenate([corners, corners + generator.uniform(5, 80, (30, 6, 2))], axis=2)
+    images = np.concatenate([corners, corners + generator.uniform(5, 80, (30, 6, 2))], axis=2)
     samples = make_samples(
-        *pictures.tolist(), labels=[number % 3 for number in range(180)], crowd=range(5, 180, 6), size=(200, 200)
+        *images.tolist(), labels=[number % 3 for number in range(180)], crowd=range(5, 180, 6), size=(200, 200)
     )
     batches = []
     for sample in samples:
@@ -144,7 +144,7 @@ def test_the_threshold_of_the_best_f1_by_hand(evaluator: Evaluator) -> None:
 @both
 def test_masks_are_judged_by_themselves(evaluator: Evaluator) -> None:
     """Both boxes are right; one mask is the whole object, the other half of it."""
-    samples = shape_samples([ShapePicture(0, 0, 64, 64), ShapePicture(0, 1, 64, 64)])
+    samples = shape_samples([ShapesImage(0, 0, 64, 64), ShapesImage(0, 1, 64, 64)])
     metric = CocoMetric(samples, CLASSES, evaluator, masks=True)
     for index, sample in enumerate(samples):
         masks = np.stack([object_mask(text, sample.size, "") for text in sample.segmentations])

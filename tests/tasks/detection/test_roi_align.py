@@ -62,7 +62,7 @@ def test_bfloat16_features_are_pooled_in_float32() -> None:
 
 
 @pytest.mark.parametrize("height", [33, 40, 64, 66])
-def test_small_padded_pictures_are_pooled_at_their_own_coordinates(height: int) -> None:
+def test_small_padded_images_are_pooled_at_their_own_coordinates(height: int) -> None:
     """Features that hold their own x: a box from 8 to 40 px pools 8 + 32 (k + 1/2) / 7 (torchvision: twice that)."""
     padded = -(-height // 32) * 32
     levels = {}

@@ -7,7 +7,7 @@ from tasks.segmentation.inference import mirrored, windowed
 
 @pytest.mark.parametrize("size", [(50, 70), (64, 64), (20, 200), (65, 64)])
 @pytest.mark.parametrize("overlap", [0.0, 0.5, 0.75])
-def test_windows_of_a_pointwise_network_are_the_whole_picture(size: tuple[int, int], overlap: float) -> None:
+def test_windows_of_a_pointwise_network_are_the_whole_image(size: tuple[int, int], overlap: float) -> None:
     """Every pixel is covered and the weights cancel out."""
     layer = nn.Conv2d(3, 4, 1)
     images = torch.randn(2, 3, *size)

@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional
 
 from backbones import InputError
-from tasks.data.masks import IGNORE, Labels, MaskedSample
+from tasks.data.masks.labels import IGNORE, Labels
+from tasks.data.masks.samples import MaskedSample
 from tasks.segmentation.balance import median_frequency_weights
 from tasks.segmentation.losses import SegmentationLoss, deep_supervision_weights
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from tasks.data.masks import IGNORE
+from tasks.data.loading.batch import Batch
+from tasks.data.masks.labels import IGNORE
 from tasks.segmentation.boundary import boundary_counts
 from tasks.segmentation.metric import SegmentationMetric, confusion_matrix, segmentation_metrics
-from tasks.task import Batch
 
 
 def test_a_hand_worked_case() -> None:
@@ -22,7 +22,7 @@ def test_a_hand_worked_case() -> None:
     assert metrics["pixel_accuracy"] == pytest.approx(5 / 7)
 
 
-def test_one_matrix_over_the_whole_set_and_every_picture_once() -> None:
+def test_one_matrix_over_the_whole_set_and_every_image_once() -> None:
     truths = [torch.randint(0, 3, (6, 7)), torch.randint(0, 3, (4, 9))]
     found = [torch.randint(0, 3, (6, 7)), torch.randint(0, 3, (4, 9))]
     metric = SegmentationMetric([None, None], ("a", "b", "c"))  # type: ignore[list-item]
@@ -39,9 +39,9 @@ def test_one_matrix_over_the_whole_set_and_every_picture_once() -> None:
     assert metric.confusion.dtype == torch.int64
 
 
-def test_pictures_that_were_not_predicted_are_counted() -> None:
+def test_images_that_were_not_predicted_are_counted() -> None:
     metric = SegmentationMetric([None], ("a",))  # type: ignore[list-item]
-    with pytest.raises(RuntimeError, match="1 of 1 pictures were not predicted"):
+    with pytest.raises(RuntimeError, match="1 of 1 images were not predicted"):
         metric.compute()
 
 
@@ -84,7 +84,7 @@ def test_boundary_dice_by_hand() -> None:
     assert boundary_counts(_square(5, 6), _square(5, 5), 2, 1)[1].tolist() == [40, 40]
     assert boundary_counts(_square(5, 8), _square(5, 5), 2, 2)[1].tolist()[0] < 40
     assert boundary_counts(_square(5, 8), _square(5, 5), 2, 3)[1].tolist() == [40, 40]
-    # Along the picture's edge there is no boundary: 6 above, 6 below and 4 more to the right.
+    # Along the image's edge there is no boundary: 6 above, 6 below and 4 more to the right.
     assert boundary_counts(_square(5, 0), _square(5, 0), 2, 0)[1].tolist() == [2 * 16, 2 * 16]
     nothing = torch.zeros(20, 20, dtype=torch.long)
     assert boundary_counts(nothing, _square(5, 5), 2, 3)[1].tolist() == [0, 20]
@@ -103,7 +103,7 @@ def test_boundary_dice_over_a_set() -> None:
     assert metrics["boundary_Dice"] == pytest.approx((60 / 80 + metrics["boundary_Dice/ground"]) / 2)
 
 
-def test_judges_of_several_processes_are_summed() -> None:
+def test_metrics_of_several_processes_are_summed() -> None:
     truths = [torch.randint(0, 3, (6, 7)) for _ in range(3)]
     found = [torch.randint(0, 3, (6, 7)) for _ in range(3)]
     batches = [Batch([], [{"mask": truth}], [index], [""], [(0, 0)]) for index, truth in enumerate(truths)]
@@ -113,5 +113,5 @@ def test_judges_of_several_processes_are_summed() -> None:
             metric.update(batches[index], [found[index]])
     one.merge(two)
     assert one.compute() == alone.compute()
-    with pytest.raises(RuntimeError, match="1 pictures were judged by two processes"):
+    with pytest.raises(RuntimeError, match="1 images were evaluated by two processes"):
         one.merge(two)

@@ -10,9 +10,10 @@ from torch import nn
 
 from backbones import InputError, create_backbone
 from backbones.smp import register_encoders
-from tasks.config import HEADS, OUTPUT_STRIDES, HeadSettings
+from tasks.heads import list_heads
 from tasks.segmentation.smp_net import SmpNet
 from tests.backbones.peers import trained
+from tests.heads import head as make_head
 
 # Dilated ones with our own encoder in SMP: SMP dilates the first convolution of a stage as well, which neither
 # torchvision nor timm does. SMP's PSPNet stops at c3 by itself; the paper (Zhao et al. 2017) dilates up to c5.
@@ -30,12 +31,14 @@ REFERENCES: dict[str, Any] = {
 
 
 def _net(head: str, name: str = "resnet18", norm: str = "batch", **options: Any) -> SmpNet:
-    backbone = create_backbone(name, norm=norm, output_stride=OUTPUT_STRIDES[head][0])
-    return SmpNet(backbone, 3, HeadSettings(name=head, **options), norm)
+    settings = make_head(head, **options)
+    net = settings.build(create_backbone(name, norm=norm, output_stride=settings.output_strides[0]), 3, norm)
+    assert isinstance(net, SmpNet)
+    return net
 
 
 def test_every_head_is_here() -> None:
-    assert set(REFERENCES) | {"unet"} == set(HEADS["segmentation"])
+    assert set(REFERENCES) | {"unet"} == set(list_heads("segmentation"))
 
 
 @pytest.mark.parametrize("head", REFERENCES)
@@ -57,7 +60,7 @@ def test_equals_smps_model_with_its_weights(head: str) -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "timm/convnext_atto"])
 @pytest.mark.parametrize("head", REFERENCES)
-def test_any_size_trains_one_picture_at_a_time_and_uses_every_parameter(head: str, name: str) -> None:
+def test_any_size_trains_one_image_at_a_time_and_uses_every_parameter(head: str, name: str) -> None:
     """convnext hands out no c1."""
     net = _net(head, name).train()
     logits = net(torch.randn(1, 3, 65, 97))[0]
@@ -109,8 +112,8 @@ def test_freezing_holds_in_every_head() -> None:
 
 def test_a_backbone_that_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="deeplabv3 takes a backbone of output_stride 8 or 16; this one has 32"):
-        SmpNet(create_backbone("resnet18"), 2, HeadSettings(name="deeplabv3"))
+        make_head("deeplabv3").build(create_backbone("resnet18"), 2, "batch")
     with pytest.raises(InputError, match="fpn needs c2, c3, c4, c5: the backbone hands out c4, not c2"):
-        SmpNet(create_backbone("timm/vit_tiny_patch16_224"), 2, HeadSettings(name="fpn"))
-    with pytest.raises(InputError, match="pictures of about 32 px"):
-        SmpNet(create_backbone("cifar_resnet20"), 2, HeadSettings(name="fpn"))
+        make_head("fpn").build(create_backbone("timm/vit_tiny_patch16_224"), 2, "batch")
+    with pytest.raises(InputError, match="images of about 32 px"):
+        make_head("fpn").build(create_backbone("cifar_resnet20"), 2, "batch")

@@ -8,18 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from backbones import InputError, create_backbone
-from tasks.config import HeadSettings
 from tasks.segmentation.unet import UNet, downsized
 
 SMALL = (64, 48, 32, 24, 16)
 
 
-def _head(**options: Any) -> HeadSettings:
-    return HeadSettings(**{"name": "unet", "decoder_channels": SMALL, **options})
-
-
 def _unet(name: str = "resnet18", norm: str = "batch", classes: int = 3, **options: Any) -> UNet:
-    return UNet(create_backbone(name, norm=norm), classes, _head(**options), norm)
+    return UNet(create_backbone(name, norm=norm), classes, norm=norm, **{"decoder_channels": SMALL, **options})
 
 
 @pytest.mark.parametrize("depth", [3, 4, 5])
@@ -96,7 +91,7 @@ def test_the_decoders_norms_follow_and_are_right_at_batch_1(norm: str, kind: typ
 
 
 def test_a_map_of_one_pixel_has_nothing_to_normalise() -> None:
-    with pytest.raises(InputError, match="a picture of 32 x 20 px makes a map of 1 x 1 at stride 32"):
+    with pytest.raises(InputError, match="an image of 32 x 20 px makes a map of 1 x 1 at stride 32"):
         _unet(norm="instance")(torch.randn(1, 3, 32, 20))
     assert _unet(norm="instance").eval()(torch.randn(1, 3, 33, 20))[0].shape == (1, 3, 33, 20)
 
@@ -104,7 +99,7 @@ def test_a_map_of_one_pixel_has_nothing_to_normalise() -> None:
 def test_backbones_that_lack_a_level_are_refused() -> None:
     with pytest.raises(InputError, match="the backbone hands out c4, not c2"):
         _unet("timm/vit_tiny_patch16_224")
-    with pytest.raises(InputError, match="pictures of about 32 px"):
+    with pytest.raises(InputError, match="images of about 32 px"):
         _unet("cifar_resnet20")
 
 
@@ -112,7 +107,7 @@ def test_freezing_holds_in_the_model() -> None:
     backbone = create_backbone("resnet18")
     backbone.pretrained = True
     backbone.freeze(3)
-    net = UNet(backbone, 2, _head()).train()
+    net = UNet(backbone, 2, decoder_channels=SMALL).train()
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
     net(torch.randn(2, 3, 64, 64))[0].mean().backward()
     after = backbone.state_dict()

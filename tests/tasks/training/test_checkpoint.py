@@ -36,7 +36,7 @@ def test_round_trip(tmp_path: Path) -> None:
     model = _model(0.0)
     load_weights_into(model, tmp_path / "last")
     assert (model.weight == 3).all()
-    assert read_description(tmp_path / "last") == {"task": "t"}
+    assert read_description(tmp_path / "last") == {"format": 1, "task": "t"}
     restored = read_state(tmp_path / "last")
     assert torch.equal(restored.random["cpu"], random["cpu"])  # type: ignore[index]
     assert (restored.step, restored.best, restored.frozen) == (3, best, {"x": "digest"})

@@ -1,0 +1,1 @@
+"""The residual networks: one class, `network.ResNet`, and a table of its variants."""

@@ -1,0 +1,1 @@
+"""Every timm model that gives features, as a backbone: `adapter.TimmBackbone`."""

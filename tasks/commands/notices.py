@@ -1,0 +1,72 @@
+"""What `train` says of its data before it begins."""
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from tasks.commands.cli import called
+from tasks.config import DetectorSettings, HeadSettings, SegmenterSettings, Settings
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from tasks.data import DataSet
+
+_MOST_DROPPED = 10
+_SAID_ALREADY = ("class-unused", "class-not-in-train")
+
+
+def print_data(settings: Settings, data: "DataSet[Any]", console: Console) -> None:
+    """The data set, what is left out of it, and what is odd."""
+    console.print(str(data), markup=False)
+    for line in data.dropped[:_MOST_DROPPED]:
+        console.print(f"warning: dropped: {line}", markup=False)
+    if data.dropped:
+        console.print(f"warning: boxes dropped in all: {len(data.dropped)}")
+    if missing := data.classes_without_objects():
+        console.print(f"warning: train has nothing of: {', '.join(missing)}", markup=False)
+    _print_odd(settings, data, console)
+
+
+def _print_odd(settings: Settings, data: "DataSet[Any]", console: Console) -> None:
+    from tasks.data import CHECKS
+    from tasks.doctor import quick_findings
+
+    findings = list(data.findings)
+    if isinstance(settings.head, DetectorSettings):
+        findings += quick_findings(data, settings.data.image_size, settings.head.detections_per_image)
+    messages: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.level == "warning" and finding.check not in _SAID_ALREADY:
+            messages.setdefault(finding.check, []).append(finding.message)
+    for check, lines in messages.items():
+        console.print(f"warning: {len(lines)} {CHECKS[check].what} (the first: {lines[0]})", markup=False)
+    if messages:
+        console.print(f"warning: {called('doctor')} lists each, and what to do", markup=False)
+
+
+def print_anchors(settings: Settings, data: "DataSet[Any]", model: "Module", console: Console) -> None:
+    """Whether the anchors of a detector fit the boxes."""
+    if not isinstance(settings.head, DetectorSettings):
+        return
+    from tasks.data import SampleTable
+    from tasks.detection import anchor_fit, anchor_sizes
+
+    sizes, train = anchor_sizes(model), data.splits["train"]
+    if sizes is None or not isinstance(train, SampleTable):
+        return
+    fit = anchor_fit(train, settings.data.image_size, sizes)
+    if fit is not None:
+        console.print(f"{'warning: ' if fit.bad else ''}{fit}{fit.advice}")
+
+
+def balanced_head(head: HeadSettings, data: "DataSet[Any]", console: Console) -> HeadSettings:
+    """The head's settings with the weights of the classes in them, where they are to be balanced."""
+    if not (isinstance(head, SegmenterSettings) and head.balance_classes):
+        return head
+    from tasks.segmentation import median_frequency_weights
+
+    weights = median_frequency_weights(data.splits["train"], len(data.classes))
+    listed = ", ".join(f"{name} {weight:g}" for name, weight in zip(data.classes, weights, strict=True))
+    console.print(f"classes weigh by their rarity: {listed}", markup=False)
+    return head.model_copy(update={"class_weights": weights})

@@ -1,1 +1,0 @@
-"""What `benchmark` times, a file a comparison."""

@@ -1,0 +1,1 @@
+"""Samples and the tables and data sets that hold them."""

@@ -1,0 +1,296 @@
+"""COCO JSON: a file a split, beside folders of images, for boxes and for masks."""
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backbones import InputError, nearest
+from tasks.config import Annotations, DataSettings
+from tasks.data.dataset.objects import Objects, build_table
+from tasks.data.dataset.sample import Sample
+from tasks.data.dataset.splits import DataSet
+from tasks.data.dataset.table import SampleTable
+from tasks.data.findings import DataError, Finding, Findings, Place
+from tasks.data.formats.format import Format, LayoutError
+from tasks.data.images import check_image_files, read_image_size
+from tasks.data.masks.rasterizing import rasterized
+from tasks.data.masks.samples import MaskedSample, MaskedSamples
+
+BACKGROUND = "background"
+_EXPORT = "_annotations.coco.json"  # lies in the split's folder, among its images
+_SPLITS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
+
+Id = int | str
+
+
+class _Image(msgspec.Struct, gc=False):
+    id: Id
+    file_name: str
+    width: float | None = None
+    height: float | None = None
+
+
+class _Annotation(msgspec.Struct, gc=False):
+    id: Id
+    image_id: Id
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    area: float | None = None
+    iscrowd: int | str | None = 0
+    segmentation: msgspec.Raw = msgspec.Raw()
+
+
+class _Category(msgspec.Struct, gc=False):
+    id: int
+    name: str
+
+
+class _File(msgspec.Struct, gc=False):
+    images: list[_Image]
+    annotations: list[_Annotation]
+    categories: list[_Category]
+
+
+_decoder = msgspec.json.Decoder(_File)
+
+
+def recognise(folder: Path) -> bool:
+    return any(_split_file(folder, split) for split in _SPLITS)
+
+
+def read(folder: Path, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[Any]:
+    """Read annotations/instances_{train,val,test}*.json or annotations/{train,val,test}.json, or the
+    {train,valid,test}/_annotations.coco.json of exports.
+
+    The classes are train's categories in the order of their ids, gaps closed. Images lie in the folder
+    of the file's name (instances_train2017.json: train2017/), in that of the split, or in images/.
+
+    As masks there are the background and a class for every category. Where objects overlap the smaller one is seen;
+    crowd regions are ignored.
+
+    Raises:
+        InputError: a file is missing or unreadable, its parts disagree, or val or test has a class that
+            train lacks.
+    """
+    if annotations != "masks":
+        return _read_objects(folder, annotations == "polygons", findings)
+    if settings.classes or settings.ignore_index is not None:
+        raise LayoutError(
+            f"{folder}: data.classes and data.ignore_index are for folders of masks; here the file names them"
+        )
+    data = _read_objects(folder, True, findings)
+    splits = {split: _masked(samples) for split, samples in data.splits.items() if isinstance(samples, SampleTable)}
+    return DataSet("COCO, polygons as masks", (BACKGROUND, *data.classes), splits, data.findings)
+
+
+def _read_objects(folder: Path, polygons: bool, findings: Findings) -> DataSet[Sample]:
+    files = {split: path for split in _SPLITS if (path := _split_file(folder, split)) is not None}
+    if "train" not in files:
+        raise InputError(f"{folder}: has no train split; wanted is annotations/instances_train*.json")
+    classes: tuple[str, ...] = ()
+    category_ids: tuple[int, ...] = ()
+    splits: dict[str, SampleTable] = {}
+    for split, path in files.items():
+        content = _decode(path)
+        categories = _categories(path, content, findings)
+        if not classes:
+            category_ids, classes = tuple(categories), tuple(categories.values())
+        labels = _labels(path, categories, classes, findings)
+        splits[split] = _read_split(folder, path, content, labels, polygons, findings)
+    return DataSet("COCO", classes, splits, tuple(findings.found), category_ids)
+
+
+def _masked(samples: SampleTable) -> MaskedSamples:
+    labels = frozenset({0} | {label + 1 for label in samples.label_set()})
+    return MaskedSamples(_Rasterized(samples), samples.names, labels)
+
+
+@dataclass(frozen=True)
+class _Rasterized:
+    samples: SampleTable
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, position: int, /) -> MaskedSample:
+        return rasterized(self.samples[position])
+
+    def __iter__(self) -> Iterator[MaskedSample]:
+        return (self[position] for position in range(len(self)))
+
+
+def _split_file(folder: Path, split: str) -> Path | None:
+    annotations = folder / "annotations"
+    found = [path for name in _SPLITS[split] for path in sorted(annotations.glob(f"instances_{name}*.json"))]
+    found = list(dict.fromkeys(found)) or [
+        path
+        for name in _SPLITS[split]
+        for path in (annotations / f"{name}.json", folder / name / _EXPORT)
+        if path.is_file()
+    ]
+    if len(found) > 1:
+        names = " and ".join(str(path.relative_to(folder)) for path in found)
+        raise InputError(f"{folder}: {names} both look like the {split} split; keep one")
+    return found[0] if found else None
+
+
+def _decode(path: Path) -> _File:
+    try:
+        content = path.read_bytes()
+        try:
+            return _decoder.decode(content)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            # Python writes NaN and Infinity, which JSON does not have.
+            return _converted(json.loads(content))
+    except msgspec.ValidationError as error:
+        raise DataError(Finding("annotation-unreadable", f"{path}: not a COCO file: {error}")) from None
+    except (OSError, ValueError, msgspec.DecodeError) as error:
+        raise DataError(Finding("annotation-unreadable", f"{path}: not readable JSON: {error}")) from None
+
+
+def _converted(content: Any) -> _File:
+    annotations = content.get("annotations") if isinstance(content, dict) else None
+    for item in annotations if isinstance(annotations, list) else []:
+        if isinstance(item, dict):
+            item["segmentation"] = msgspec.Raw(msgspec.json.encode(item.get("segmentation")))
+    return msgspec.convert(content, _File)
+
+
+def _categories(path: Path, content: _File, findings: Findings) -> dict[int, str]:
+    categories = {item.id: item.name for item in sorted(content.categories, key=lambda item: item.id)}
+    if len(set(categories.values())) < len(content.categories):
+        findings.add("class-twice", f"{path}: two categories share an id or a name")
+    if not categories:
+        raise InputError(f"{path}: lists no categories")
+    return categories
+
+
+def _labels(path: Path, categories: dict[int, str], classes: tuple[str, ...], findings: Findings) -> dict[int, int]:
+    for name in categories.values():
+        if name not in classes:
+            findings.add("class-unknown", f"{path}: train has no class {name!r}{nearest(name, classes)}")
+    return {category: classes.index(name) for category, name in categories.items() if name in classes}
+
+
+def _read_split(
+    folder: Path, path: Path, content: _File, labels: dict[int, int], polygons: bool, findings: Findings
+) -> SampleTable:
+    if not content.images:
+        raise InputError(f"{path}: lists no images")
+    root = _image_folder(folder, path, content.images[0].file_name)
+    images, sizes = _images(path, root, content.images, findings)
+    names = [image.file_name for image in images]
+    check_image_files(root, names, sizes, findings)
+    place = {image.id: position for position, image in enumerate(images)}
+    annotations, positions = _annotations(path, content, place, labels, findings)
+    objects = Objects(
+        image=[place[item.image_id] for item in annotations],
+        boxes=[(x, y, x + width, y + height) for x, y, width, height in (item.bbox for item in annotations)],
+        labels=[labels[item.category_id] for item in annotations],
+        areas=[math.nan if item.area is None else item.area for item in annotations],
+        crowd=[item.iscrowd in (1, "1") for item in annotations],
+        segmentations=[bytes(item.segmentation) for item in annotations] if polygons else [],
+    )
+
+    def place_of(number: int) -> Place:
+        item = annotations[number]
+        text = f"{path}: {names[place[item.image_id]]}: annotation {item.id}"
+        return Place(text, path, positions[number])
+
+    ids = [msgspec.json.encode(image.id) for image in images]
+    return build_table(names, root, sizes, objects, place_of, ids, findings)
+
+
+def _images(
+    path: Path, root: Path, images: list[_Image], findings: Findings
+) -> tuple[list[_Image], list[tuple[float, float]]]:
+    """Each image once, and the sizes."""
+    ids: set[Id] = set()
+    names: set[str] = set()
+    kept, sizes = [], []
+    for image in images:
+        if image.id in ids or image.file_name in names:
+            what = f"two images share the {'id' if image.id in ids else 'file name'}"
+            findings.add("image-listed-twice", f"{path}: {what} {image.id if image.id in ids else image.file_name}")
+            continue
+        ids.add(image.id)
+        names.add(image.file_name)
+        with findings.skipping():
+            sizes.append(_size(image, root))
+            kept.append(image)
+    return kept, sizes
+
+
+def _annotations(
+    path: Path, content: _File, place: dict[Id, int], labels: dict[int, int], findings: Findings
+) -> tuple[list[_Annotation], list[int]]:
+    """Those of a listed image and class, and where they stand in the file."""
+    items = content.annotations
+    positions = [k for k, item in enumerate(items) if item.image_id in place and item.category_id in labels]
+    if len(positions) < len(items):
+        listed, known = {image.id for image in content.images}, {item.id for item in content.categories}
+        for position, item in enumerate(items):
+            here = Place(f"{path}: annotation {item.id}", path, position)
+            if item.image_id not in listed:
+                line = f"{here.text} is for image {item.image_id}, which is not listed"
+                findings.add("annotation-orphan", line, place=here)
+            elif item.category_id not in known:
+                line = f"{here.text} has category {item.category_id}, which is not listed"
+                findings.add("class-unknown", line, place=here)
+    _report_ids(path, [item.id for item in items], findings)
+    return [items[position] for position in positions], positions
+
+
+def _report_ids(path: Path, ids: list[Id], findings: Findings) -> None:
+    if 0 in ids:
+        position = ids.index(0)
+        place = Place(f"{path}: annotation 0", path, position)
+        findings.add("annotation-id-zero", f"{path}: annotation {position + 1} of the file has the id 0", place=place)
+    if len(set(ids)) == len(ids):
+        return
+    for number, count in Counter(ids).items():
+        if count > 1:
+            place = Place(f"{path}: annotation {number}", path, ids.index(number))
+            findings.add("annotation-id-twice", f"{path}: {count} annotations have the id {number}", place=place)
+
+
+def _size(image: Any, root: Path) -> tuple[float, float]:
+    if image.width and image.height:
+        return image.width, image.height
+    return read_image_size(root / image.file_name)
+
+
+def _image_folder(folder: Path, path: Path, example: str) -> Path:
+    if path.name == _EXPORT:
+        return path.parent
+    name = path.stem.removeprefix("instances_")
+    split = next(split for split in _SPLITS if name.startswith(split))
+    names = dict.fromkeys([name, *_SPLITS[split]])
+    candidates = [place / name for name in names for place in (folder, folder / "images")] + [folder / "images"]
+    for candidate in candidates:
+        if os.path.isfile(candidate / example):  # which takes names that are too long
+            return candidate
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    tried = ", ".join(f"{candidate.relative_to(folder)}/" for candidate in candidates)
+    raise InputError(f"{folder}: no folder of images for {path.name} (looked for {tried})")
+
+
+FORMAT = Format(
+    name="COCO",
+    layout="annotations/instances_train*.json or train/_annotations.coco.json",
+    annotations=("boxes", "polygons", "masks"),
+    precedence=2,
+    recognise=recognise,
+    read=read,
+)

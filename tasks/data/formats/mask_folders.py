@@ -1,0 +1,214 @@
+"""Folders of images with folders of masks beside them, in the common layouts."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from backbones import InputError
+from tasks.config import Annotations, DataSettings
+from tasks.data.dataset.splits import DataSet
+from tasks.data.findings import DataError, Finding, Findings
+from tasks.data.formats.format import Format
+from tasks.data.images import IMAGE_SUFFIXES, read_image_size
+from tasks.data.masks.files import ClassMap, MaskFile, read_values
+from tasks.data.masks.samples import MaskedSample, MaskedSamples
+
+_SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
+_MASKS = ("masks", "mask", "labels", "annotations", "SegmentationClass")
+_IGNORED = ("unlabelled", "unlabeled", "void", "ignore")
+_VOC_IGNORED = 255
+_BINARY = {0, 255}
+_MOST_CLASSES = 255  # and the label of what is ignored
+
+Pair = tuple[Path, Path]
+
+
+def recognise(folder: Path) -> bool:
+    try:
+        return bool(_find_splits(folder, Findings(going_on=True)))
+    except InputError:  # a folder of masks without one in it: annotations/ may be COCO's
+        return not any(folder.glob("annotations/*.json"))
+
+
+def read(folder: Path, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[MaskedSample]:
+    """Images and masks of one of these layouts, paired by name; a mask may end in _mask, _label or _L:
+
+        train/images + train/masks, ...     images/train + masks/train, ...     train + trainannot, ... (CamVid)
+        images + masks                      JPEGImages + SegmentationClass + ImageSets/Segmentation/train.txt, ... (VOC)
+
+    Classes are named by classes.txt, a line each: the name, and r g b for colour-coded masks. Without it they are
+    the values in the masks, where 255 is ignored unless the masks hold 0 and 255 alone. The names unlabelled and void
+    are ignored.
+
+    `settings.classes` names the values 0, 1, ... instead of the file; `settings.ignore_index` is one more value to
+    ignore.
+
+    Raises:
+        InputError: no train split, a missing mask, another size than the image's, a stray value.
+    """
+    splits = {split: pairs for split, pairs in _find_splits(folder, findings).items() if pairs}
+    if "train" not in splits:
+        raise InputError(f"{folder}: has no images with masks to train on (train)")
+    splits = {split: _whole(pairs, findings) for split, pairs in splits.items()}
+    masks = [mask for pairs in splits.values() for _, mask in pairs]
+    class_map, layout = _class_map(folder, masks, settings.classes, settings.ignore_index, findings)
+    return DataSet(
+        layout=layout,
+        classes=class_map.names,
+        splits={
+            split: MaskedSamples.of(
+                [MaskedSample(image.name, image, MaskFile(mask, class_map)) for image, mask in pairs]
+            )
+            for split, pairs in splits.items()
+        },
+        findings=tuple(findings.found),
+    )
+
+
+def _find_splits(folder: Path, findings: Findings) -> dict[str, list[Pair]]:
+    lists = folder / "ImageSets" / "Segmentation"
+    if lists.is_dir():
+        images, masks = folder / "JPEGImages", folder / "SegmentationClass"
+        return {split: _listed(lists / f"{split}.txt", images, masks) for split in _SPLITS}
+    found: dict[str, list[Pair]] = {}
+    for split, names in _SPLITS.items():
+        for name in names:
+            candidates = [(folder / name / "images", folder / name / mask) for mask in _MASKS]
+            candidates += [(folder / "images" / name, folder / mask / name) for mask in _MASKS]
+            candidates += [(folder / name, folder / f"{name}annot"), (folder / name, folder / f"{name}_labels")]
+            for images, masks in candidates:
+                if images.is_dir() and masks.is_dir():
+                    found[split] = _paired(images, masks, findings)
+    if not found:
+        whole = [folder / mask for mask in _MASKS if (folder / "images").is_dir() and (folder / mask).is_dir()]
+        found = {"train": _paired(folder / "images", whole[0], findings)} if whole else {}
+    return found
+
+
+def _listed(file: Path, images: Path, masks: Path) -> list[Pair]:
+    if not file.is_file():
+        return []
+    names = [line.split()[0] for line in _lines(file)]
+    return [(_only(images, name), _only(masks, name)) for name in sorted(names)]
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from None
+
+
+def _only(folder: Path, stem: str) -> Path:
+    found = sorted(path for path in folder.glob(f"{stem}.*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    return found[0] if found else folder / f"{stem}.png"  # reported as missing when it is looked for
+
+
+def _paired(images: Path, masks: Path, findings: Findings) -> list[Pair]:
+    by_stem = {re.sub(r"(_mask|_label|_labels|_L)$", "", path.stem): path for path in _images(masks)}
+    if not by_stem:
+        raise InputError(f"{masks}: the mask folder is empty")
+    pairs = []
+    for image in _images(images):
+        if image.stem in by_stem:
+            pairs.append((image, by_stem.pop(image.stem)))
+        else:
+            line = f"{image}: has no mask in {masks}; add it or remove the image"
+            findings.add("mask-missing", line, image=image)
+    for mask in by_stem.values():
+        findings.add("label-unlisted", f"{mask}: there is no image of this name in {images}")
+    return pairs
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _whole(pairs: Sequence[Pair], findings: Findings) -> list[Pair]:
+    kept = []
+    for image, mask in pairs:
+        try:
+            _check_sizes(image, mask)
+        except DataError as error:
+            findings.add(error.finding.check, str(error), image=image)
+        else:
+            kept.append((image, mask))
+    return kept
+
+
+def _check_sizes(image: Path, mask: Path) -> None:
+    size, mask_size = read_image_size(image), _mask_size(mask)
+    if size != mask_size:
+        line = (
+            f"{mask}: is {mask_size[0]}x{mask_size[1]} pixels, its image {image} {size[0]}x{size[1]}; "
+            f"masks must have their images' sizes"
+        )
+        raise DataError(Finding("mask-size", line))
+
+
+def _mask_size(mask: Path) -> tuple[int, int]:
+    try:
+        return read_image_size(mask)
+    except DataError:
+        read_values(mask, {})  # which says so of a mask
+        raise
+
+
+def _class_map(
+    folder: Path, masks: Sequence[Path], names: Sequence[str], ignore_index: int | None, findings: Findings
+) -> tuple[ClassMap, str]:
+    ignored = {_VOC_IGNORED} | ({ignore_index} if ignore_index is not None else set())
+    file = folder / "classes.txt"
+    if names:
+        return _named(list(names), {}, ignored), "mask folders (classes as given)"
+    if not file.is_file():
+        return _counted(masks, ignored, findings), "mask folders (classes counted from the masks)"
+    lines = [line.split() for line in _lines(file)]
+    coloured = [len(line) > 3 and all(part.isdigit() for part in line[-3:]) for line in lines]
+    if any(coloured) and not all(coloured):
+        raise InputError(f"{file}: line {coloured.index(False) + 1} has no colour; write 'name r g b' in every line")
+    colours = {
+        (int(line[-3]), int(line[-2]), int(line[-1])): value
+        for value, (line, colour) in enumerate(zip(lines, coloured, strict=True))
+        if colour
+    }
+    found = [" ".join(line[:-3] if colour else line) for line, colour in zip(lines, coloured, strict=True)]
+    if not set(map(str.lower, found)) - set(_IGNORED):
+        raise InputError(f"{file}: names no class")
+    if len(set(found)) < len(found):
+        findings.add("class-twice", f"{file}: two classes share a name")
+    return _named(found, colours, ignored), f"mask folders ({file.name})"
+
+
+def _named(names: Sequence[str], colours: dict[tuple[int, int, int], int], ignored: set[int]) -> ClassMap:
+    kept = [value for value, name in enumerate(names) if name.lower() not in _IGNORED and value not in ignored]
+    left_out = {value for value in range(len(names)) if value not in kept} | ignored
+    return ClassMap(tuple(names[value] for value in kept), tuple(kept), frozenset(left_out), colours)
+
+
+def _counted(masks: Iterable[Path], ignored: set[int], findings: Findings) -> ClassMap:
+    values: set[int] = set()
+    for mask in masks:
+        with findings.skipping():
+            values |= set(np.unique(read_values(mask, {})).tolist())
+    left_out = frozenset(ignored & values if values != _BINARY else ignored - _BINARY)
+    kept = sorted(values - left_out)
+    if len(kept) > _MOST_CLASSES:
+        raise InputError(
+            f"{len(kept)} values were found in the masks, from {kept[0]} to {kept[-1]}: numbers of objects rather than "
+            "classes? Give masks of classes, or name them in classes.txt"
+        )
+    return ClassMap(tuple(str(value) for value in kept), tuple(kept), left_out)
+
+
+FORMAT = Format(
+    name="mask folders",
+    layout="train/images and train/masks, images/train and masks/train, images and masks, "
+    "train and trainannot (CamVid), or JPEGImages, SegmentationClass and ImageSets/Segmentation (Pascal VOC)",
+    annotations=("masks",),
+    precedence=1,
+    recognise=recognise,
+    read=read,
+)

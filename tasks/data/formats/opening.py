@@ -1,0 +1,86 @@
+"""From a setting to a data set: each format is asked whether a folder is its own."""
+
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from backbones import InputError
+from tasks.config import SHAPES, Annotations, DataSettings
+from tasks.data.dataset.merging import merge
+from tasks.data.dataset.splits import DataSet, with_val
+from tasks.data.findings import Findings
+from tasks.data.formats.format import Format, LayoutError
+from tasks.data.masks.labels import IGNORE
+
+
+def open_data(
+    settings: DataSettings, annotations: Annotations = "boxes", *, findings: Findings | None = None
+) -> DataSet[Any]:
+    """Read the data set that the settings name.
+
+    Where there is no val split, a share of train becomes it.
+
+    Args:
+        annotations: what is to be learnt from.
+        findings: takes what is found, and may keep errors.
+
+    Raises:
+        LayoutError: the folder is missing, empty, of no known layout, or has no such annotations.
+        InputError: its content is wrong; or an object has no polygon where they are wanted.
+    """
+    findings = findings or Findings()
+    folders = [Path(path) for path in (settings.path, *settings.also)]
+    if settings.path == SHAPES and settings.also:
+        raise LayoutError("data.also: shapes cannot be merged with folders")
+    parts = [_format_of(folder, annotations).read(folder, settings, annotations, findings) for folder in folders]
+    if not any("val" in part.splits for part in parts):
+        # Of each folder by itself, so that merging in another one moves no image between train and val.
+        parts = [_with_val(part, settings, findings) for part in parts]
+    data = merge(parts)
+    if annotations == "masks" and len(data.classes) > IGNORE:
+        raise InputError(f"{settings.path}: {len(data.classes)} classes; masks tell at most {IGNORE} apart")
+    return data
+
+
+def _with_val(data: DataSet[Any], settings: DataSettings, findings: Findings) -> DataSet[Any]:
+    try:
+        return with_val(data, settings.val_fraction, settings.split_seed)
+    except InputError as error:
+        findings.add("split-impossible", f"{settings.path}: {error}")
+        return replace(data, findings=tuple(findings.found))
+
+
+def _format_of(folder: Path, annotations: Annotations) -> Format:
+    able = [one for one in _formats() if annotations in one.annotations]
+    for one in able:
+        if one.recognise(folder):
+            return one
+    if not folder.is_dir():
+        raise LayoutError(f"{folder}: there is no such data folder")
+    if not any(folder.iterdir()):
+        raise LayoutError(f"{folder}: the data folder is empty")
+    for other in _formats():
+        if other not in able and other.recognise(folder):
+            names = _either([one.name for one in able if one.precedence])
+            held = " and ".join(other.annotations)
+            raise LayoutError(
+                f"{folder}: this is {other.name}, with {held} and no {annotations}; take {names} for them"
+            )
+    layouts = _either([f"{one.layout} ({one.name})" for one in able if one.precedence])
+    raise LayoutError(f"{folder}: no layout of {annotations} that is known here; wanted are {layouts}")
+
+
+@cache
+def _formats() -> tuple[Format, ...]:
+    names = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    modules = [import_module(f"tasks.data.formats.{name}") for name in names]
+    found: list[Format] = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
+    return tuple(sorted(found, key=lambda one: one.precedence))
+
+
+def _either(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + f" or {names[-1]}" if len(names) > 1 else names[0]

@@ -1,0 +1,133 @@
+"""Image files in, uint8 RGB out, by one policy.
+
+EXIF orientation is applied. Grey becomes three equal channels, palettes are looked up, an alpha channel
+is dropped, 16-bit grey keeps its upper eight bits.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from tasks.data.findings import DataError, Finding, Findings
+
+# What a whole file of the kind ends with; cameras and web servers may append something behind it.
+_ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+_TAIL_BYTES = 64 * 1024
+_MOST_OPENED = 5000
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+# What Pillow raises where a file is no image, a broken one, or absurdly large.
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+# EXIF: orientations 5 to 8 lie on their side.
+_ORIENTATION, _FIRST_ON_SIDE = 0x0112, 5
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """The image as uint8 RGB (H, W, 3).
+
+    Raises:
+        InputError: the file is missing, cut short, or no image.
+    """
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            if image.mode.startswith("I"):
+                deep = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
+                return np.repeat((deep >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
+            return np.array(image.convert("RGB"))
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+def read_image_size(path: Path) -> tuple[int, int]:
+    """(width, height) in pixels as `read_image` gives them, without decoding the image.
+
+    Raises:
+        InputError: the file is missing or no image.
+    """
+    return _header(path)[0]
+
+
+def _header(path: Path) -> tuple[tuple[int, int], str]:
+    """The size as `read_image_size` gives it, and Pillow's name of the format."""
+    try:
+        with Image.open(path) as file:
+            on_its_side = _orientation(file) >= _FIRST_ON_SIDE
+            size = (file.height, file.width) if on_its_side else (file.width, file.height)
+            return size, file.format or ""
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Whether its EXIF orientation says that it is to be turned or mirrored."""
+    return _orientation(image) > 1
+
+
+def _orientation(image: Image.Image) -> int:
+    value = image.getexif().get(_ORIENTATION, 1)
+    return value if isinstance(value, int) else 1  # cameras write anything
+
+
+def check_size(path: Path, size: tuple[float, float], annotated: tuple[float, float]) -> None:
+    """Raise where an image is not of the size that its annotation gives: its boxes would be off.
+
+    Args:
+        size, annotated: (width, height) in pixels, EXIF orientation applied.
+    """
+    if size != annotated:
+        message = (
+            f"{path}: is {size[0]:g}x{size[1]:g} pixels (turned as its EXIF orientation says), its annotation says "
+            f"{annotated[0]:g}x{annotated[1]:g}; annotate the image as it is"
+        )
+        raise DataError(Finding("image-size", message, path))
+
+
+def check_image_files(
+    folder: Path, names: Sequence[str], sizes: Sequence[tuple[float, float]], findings: Findings | None = None
+) -> None:
+    """Find, without decoding them, images that are missing, cut short, or not of the annotated size.
+
+    Of more than 5,000 images only the missing are looked for, since opening each takes minutes; the others are
+    found when they are read.
+
+    Raises:
+        InputError: there is one, and `findings` does not keep them.
+    """
+    findings = findings or Findings()
+    if len(names) <= _MOST_OPENED:
+        for name, annotated in zip(names, sizes, strict=True):
+            with findings.skipping():
+                _check_whole(folder / name, annotated)
+        return
+    listed: dict[str, set[str]] = {}
+    for name in names:
+        parent, _, file = name.rpartition("/")
+        if parent not in listed:
+            listed[parent] = set(os.listdir(folder / parent)) if (folder / parent).is_dir() else set()
+        if file not in listed[parent]:
+            with findings.skipping():
+                raise _unreadable(folder / name, FileNotFoundError())
+
+
+def _check_whole(path: Path, annotated: tuple[float, float]) -> None:
+    size, kind = _header(path)
+    check_size(path, size, annotated)
+    ending = _ENDINGS.get(kind)
+    with path.open("rb") as raw:
+        raw.seek(max(0, raw.seek(0, 2) - _TAIL_BYTES))
+        whole = ending is None or ending in raw.read()
+    if not whole:
+        read_image(path)  # its end may lie before a long appendix
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    if isinstance(error, FileNotFoundError):
+        message = f"{path}: the image is missing; restore it or remove its annotation"
+        return DataError(Finding("image-missing", message, path))
+    reason = " ".join(str(error).split())
+    message = f"{path}: not a readable image ({reason}); replace it or remove its annotation"
+    return DataError(Finding("image-truncated" if "truncated" in reason else "image-unreadable", message, path))

@@ -1,0 +1,98 @@
+"""Mask files in, labels of the class map out."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from tasks.data.findings import DataError, Finding
+from tasks.data.masks.labels import IGNORE, Labels
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """Which values of a mask mean which class.
+
+    Attributes:
+        names: the classes, without what is ignored.
+        values: the mask's value of each.
+        ignored: values that count nowhere.
+        colours: (r, g, b) to value, for colour-coded masks; empty where masks hold values.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[int, ...]
+    ignored: frozenset[int] = frozenset()
+    colours: dict[tuple[int, int, int], int] = field(default_factory=dict)
+
+    def labels(self, values: NDArray[np.integer], where: Path) -> Labels:
+        """Values of a mask (H, W) as positions in `names`, or `IGNORE`.
+
+        Raises:
+            InputError: a value is neither a class's nor ignored.
+        """
+        table = np.full(65536, -1, np.int16)
+        table[list(self.values)] = np.arange(len(self.values))
+        table[list(self.ignored)] = IGNORE
+        labels = table[values]
+        if (labels < 0).any():
+            stray, counts = np.unique(values[labels < 0], return_counts=True)
+            known = f"{min(self.values)}..{max(self.values)}" if len(self.values) > 1 else str(self.values[0])
+            line = (
+                f"{where}: {counts[0]} pixels have the value {stray[0]}, which is no class (classes have {known}"
+                f"{', ignored are ' + ', '.join(map(str, sorted(self.ignored))) if self.ignored else ''}); "
+                f"correct the mask, or name the class in classes.txt"
+            )
+            raise DataError(Finding("mask-stray", line))
+        return labels.astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A mask in an image file."""
+
+    path: Path
+    classes: ClassMap
+
+    def labels(self) -> Labels:
+        return self.classes.labels(read_values(self.path, self.classes.colours), self.path)
+
+
+def read_values(path: Path, colours: dict[tuple[int, int, int], int]) -> NDArray[np.uint16]:
+    """The values of a mask file (H, W): grey levels, palette positions, or those of its colours.
+
+    Raises:
+        InputError: missing, unreadable, or in colours without a table of them.
+    """
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            if image.mode in ("L", "P", "1") or image.mode.startswith("I"):
+                return np.asarray(image).astype(np.uint16)
+            pixels = np.asarray(image.convert("RGB")).astype(np.uint32)
+    except FileNotFoundError:
+        line = f"{path}: the mask is missing; restore it or remove its image"
+        raise DataError(Finding("mask-missing", line)) from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        line = f"{path}: not a readable mask ({' '.join(str(error).split())}); replace it"
+        raise DataError(Finding("mask-unreadable", line)) from None
+    if not colours:
+        if (pixels == pixels[..., :1]).all():
+            return pixels[..., 0].astype(np.uint16)  # grey, saved in three equal channels
+        line = (
+            f"{path}: the mask is in colours; name them in classes.txt beside the folders, a line a class: name r g b"
+        )
+        raise DataError(Finding("mask-stray", line))
+    packed = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+    found, inverse = np.unique(packed, return_inverse=True)
+    values = np.zeros(len(found), np.uint16)
+    for position, code in enumerate(found):
+        colour = (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255)
+        if colour not in colours:
+            count = int((inverse == position).sum())
+            line = f"{path}: {count} pixels have the colour {colour}, which classes.txt does not name"
+            raise DataError(Finding("mask-stray", line))
+        values[position] = colours[colour]
+    return values[inverse].reshape(packed.shape)

@@ -1,0 +1,32 @@
+"""Masks as labels of the class map."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+IGNORE = 255  # the label of pixels that count nowhere
+
+Labels = NDArray[np.uint8]
+
+
+class Mask(Protocol):
+    """Gives the labels of an image's pixels."""
+
+    def labels(self) -> Labels:
+        """uint8 (H, W): positions in the data set's classes, or `IGNORE`."""
+        ...
+
+
+@dataclass(frozen=True)
+class RelabelledMask:
+    """A mask with label `positions[k]` for each k."""
+
+    mask: Mask
+    positions: NDArray[np.int64]
+
+    def labels(self) -> Labels:
+        table = np.full(256, IGNORE, np.uint8)
+        table[: len(self.positions)] = self.positions
+        return table[self.mask.labels()]

@@ -1,0 +1,1 @@
+"""Resizing and augmentation that tasks build their transforms from."""

@@ -1,0 +1,46 @@
+"""Heads by name: a name is that of a file in this room."""
+
+import pkgutil
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from backbones import nearest
+from tasks.config import DEFAULT_HEADS, HeadSettings, SettingsError
+
+
+def list_heads(task: str | None = None) -> list[str]:
+    """The names, in alphabetical order; of a task's heads, or of all."""
+    return [name for name, head in _heads().items() if task in (None, head.task)]
+
+
+def find_head(name: str | None, task: str) -> type[HeadSettings]:
+    """The head of this name for this task; None for the task's own default.
+
+    Raises:
+        SettingsError: there is no such task or head, or the head is for another task.
+    """
+    if task not in DEFAULT_HEADS:
+        raise SettingsError(
+            f"task: {task!r} is not known{nearest(task, DEFAULT_HEADS)} (known: {', '.join(DEFAULT_HEADS)})"
+        )
+    name = DEFAULT_HEADS[task] if name is None else name
+    if name not in _heads():
+        raise SettingsError(
+            f"head.name: {name!r} is not known{nearest(name, _heads())} (for {task}: {', '.join(list_heads(task))})"
+        )
+    head = _heads()[name]
+    if head.task != task:
+        raise SettingsError(f"head.name: {name!r} is not for {task} (for it: {', '.join(list_heads(task))})")
+    return head
+
+
+def published_detectors() -> dict[str, type[HeadSettings]]:
+    """torchvision's names of published weights, and the head that takes each."""
+    return {name: head for head in _heads().values() for name in head.published}
+
+
+@cache
+def _heads() -> dict[str, type[HeadSettings]]:
+    names = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    return {name: import_module(f"tasks.heads.{name}").Head for name in names if not name.startswith("_")}

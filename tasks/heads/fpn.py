@@ -1,0 +1,32 @@
+"""The panoptic FPN's semantic branch (Kirillov et al. 2019)."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from tasks.config import HeadName, SegmenterSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from backbones import Backbone
+
+
+class Head(SegmenterSettings):
+    """A feature pyramid whose levels are summed."""
+
+    name: HeadName = "fpn"
+    channels: int = Field(256, ge=1)
+    """Width of every pyramid level."""
+
+    def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
+        from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
+
+        from tasks.segmentation import Decoder, SmpNet, encoder_channels
+
+        channels = encoder_channels(self.name, backbone, self.output_strides)
+        blocks = FPNDecoder(channels, pyramid_channels=self.channels)
+        decoder = Decoder(
+            blocks, width=blocks.out_channels, kernel_size=1, upsampling=4, multiple=backbone.features[-1].stride
+        )
+        return SmpNet(self.name, backbone, num_classes, decoder, norm)

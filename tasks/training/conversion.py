@@ -1,0 +1,76 @@
+"""Descriptions of models (model.json) that older versions wrote, in today's format.
+
+Whoever changes what model.json or the training state mean raises `FORMAT` and adds a step here.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from backbones import InputError
+
+FORMAT = 1
+
+# Before format 1 a description held the settings of all heads; these were a head's own.
+_BOXES = ("name", "channels", "score_threshold", "detections_per_image")
+_REGIONS = (*_BOXES, "representation", "anchor_scale", "rois_per_image", "v2")
+_PIXELS = (
+    "name",
+    "loss",
+    "class_weights",
+    "balance_classes",
+    "label_smoothing",
+    "window",
+    "overlap",
+    "mirror",
+    "boundary_tolerance",
+)
+_HEADS = {
+    "faster_rcnn": _REGIONS,
+    "mask_rcnn": _REGIONS,
+    "retinanet": (*_BOXES, "anchor_scale"),
+    "fcos": _BOXES,
+    "unet": (*_PIXELS, "decoder_channels", "attention", "center", "deep_supervision"),
+    "unetplusplus": (*_PIXELS, "decoder_channels", "attention"),
+    "manet": (*_PIXELS, "decoder_channels"),
+    "linknet": _PIXELS,
+    "fpn": (*_PIXELS, "channels"),
+    "pspnet": _PIXELS,
+    "pan": _PIXELS,
+    "deeplabv3": (*_PIXELS, "channels"),
+    "deeplabv3plus": (*_PIXELS, "channels"),
+    "upernet": (*_PIXELS, "channels"),
+}
+
+
+def convert_description(description: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """A description of any format up to `FORMAT`, in that format.
+
+    Args:
+        path: what messages call it.
+
+    Raises:
+        InputError: a newer version wrote it, or it is of no format.
+    """
+    if not isinstance(description, Mapping) or not isinstance(description.get("head", {}), Mapping):
+        raise InputError(f"{path}: not a description of a model")
+    written = description.get("format", 0)
+    if not isinstance(written, int) or written > FORMAT:
+        raise InputError(
+            f"{path}: has format {written}, this version of vertebra reads up to {FORMAT}: install a newer one"
+        )
+    converted = dict(description)
+    for number in range(written, FORMAT):
+        converted = _STEPS[number](converted)
+    return converted | {"format": FORMAT}
+
+
+def _from_0(description: dict[str, Any]) -> dict[str, Any]:
+    head = description.get("head", {})
+    own = _HEADS.get(head.get("name"), ())
+    # An anchor scale of None meant the head's own.
+    kept = {name: value for name, value in head.items() if name in own and (name, value) != ("anchor_scale", None)}
+    return description | {"head": kept}
+
+
+_STEPS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_from_0,)

@@ -1,0 +1,156 @@
+"""Flags, files and defaults come together; what does not fit is one line that names it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks.commands.settings import parse_settings
+from tasks.config import SettingsError, get, merge, read_yaml
+from tests.heads import run_settings
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_short_and_dotted_flags_are_the_same_setting() -> None:
+    short = "--data shapes --image-size 64 --batch-size 2 --backbone resnet34 --freeze 1-3 --norm frozen --lr 0.1"
+    dotted = (
+        "--data.path shapes --data.image-size 64 --data.batch-size 2 --backbone.name resnet34 "
+        "--backbone.freeze 1-3 --backbone.norm frozen --optim.lr 0.1"
+    )
+    assert parse_settings(short.split()) == parse_settings(dotted.split())
+
+
+def test_every_promised_flag_exists() -> None:
+    argv = (
+        "--task detection --data shapes --backbone resnet50 --weights imagenet --freeze 2 --norm batch --epochs 3 "
+        "--batch-size 1 --lr 1e-3 --image-size 96 --seed 7 --output out --save-every 5 --head faster_rcnn"
+    )
+    settings = parse_settings(argv.split())
+    assert (settings.schedule.epochs, settings.optim.lr, settings.backbone.weights) == (3, 1e-3, "imagenet")
+    assert (settings.save_every, settings.seed, settings.output, settings.backbone.freeze) == (5, 7, "out", "2")
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("data: shapes\noptim: {lr: 0.5, weight-decay: 1e-2}\nschedule.epochs: 9\nbackbone: resnet34\n")
+    settings = parse_settings(["--config", str(file), "--lr", "0.25", "--data.workers", "0"])
+    assert (settings.optim.lr, settings.optim.weight_decay, settings.schedule.epochs) == (0.25, 0.01, 9)
+    assert (settings.backbone.name, settings.data.path, settings.data.workers) == ("resnet34", "shapes", 0)
+    assert settings.data.image_size == 64
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--epoch 3", "--epoch: there is no such flag; did you mean --schedule.epochs?"),
+        ("--data.workres 4", "--data.workres: there is no such flag; did you mean --data.workers?"),
+        ("--data.workers -4", "data.workers: -4: Input should be greater than or equal to 0"),
+        ("--epochs many", "invalid literal for int() with base 10: 'many'"),
+        ("--task detecton", "'detecton'"),
+        ("--head mask", "'mask'"),
+        ("--resume", "--resume: needs --output"),
+        ("--config absent.yaml", "'absent.yaml': neither a file nor a recipe (recipes: detection/finetune,"),
+        ("--lr", "Missing value"),
+    ],
+)
+def test_wrong_flags_are_one_line(argv: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(argv.split())
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("optim: {lrr: 1}", "optim.lrr: there is no such setting; did you mean optim.lr?"),
+        ("batch_size: 4", "batch_size: there is no such setting; did you mean data.batch_size?"),
+        ("optim: {lr: -1}", "optim.lr: -1: Input should be greater than 0"),
+        ("precision: fp8", "precision: 'fp8'"),
+        ("- a list", "must hold settings"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_wrong_files_are_one_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(["--config", str(file)])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_resume_may_stand_in_the_file(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text("optim: {lr: 0.01}")
+    file = tmp_path / "c.yaml"
+    file.write_text(f"resume: true\noutput: {run}\n")
+    assert parse_settings(["--config", str(file)]).optim.lr == 0.01
+    file.write_text(f"resume: true\noutput: {run}\noptim: {{lr: 0.5}}\n")
+    with pytest.raises(SettingsError, match=r"optim\.lr: 0\.5 contradicts 0\.01"):
+        parse_settings(["--config", str(file)])
+
+
+def test_settings_survive_yaml(tmp_path: Path) -> None:
+    settings = parse_settings(["--freeze", "1-3", "--lr", "1e-5", "--backbone.hold-norms", "False"])
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(settings.model_dump()))
+    assert run_settings(**read_yaml(tmp_path / "c.yaml")) == settings
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda path: path.stem)
+def test_recipes_are_valid(recipe: Path) -> None:
+    assert parse_settings(["--config", str(recipe)]).task == recipe.parent.name
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_the_defaults_equal_the_recipe_for_shapes(task: str) -> None:
+    """So an installed user needs no file."""
+    values = read_yaml(ROOT / f"configs/{task}/shapes.yaml")
+    assert run_settings(values["head"]["name"], **values) == parse_settings(["--task", task])
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--task segmentation --head faster_rcnn", "'faster_rcnn' is not for segmentation (for it: deeplabv3,"),
+        ("--head unet", "'unet' is not for detection"),
+        (
+            "--task segmentation --head.anchor-scale 4",
+            "--head.anchor-scale: unet has no such setting (it has name, ",
+        ),
+        ("--task segmentation --head pan --head.center", "--head.center: pan has no such setting (it has "),
+        ("--backbone.output-stride 16", "backbone.output_stride: 16: faster_rcnn takes 32"),
+        ("--head.deep-supervision", "--head.deep-supervision: faster_rcnn has no such setting (it has "),
+    ],
+)
+def test_heads_and_their_settings_go_together(argv: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(argv.split())
+    assert message in str(caught.value)
+
+
+def test_your_own_data_starts_from_the_ordinary_defaults(tmp_path: Path) -> None:
+    settings = parse_settings(["--data", str(tmp_path)])
+    assert settings.data.path == str(tmp_path)
+    assert settings == run_settings(data={"path": str(tmp_path)})
+    assert (settings.data.image_size, get(settings, "head.channels")) == (320, 256)
+
+
+def test_merge_lays_values_over_group_by_group() -> None:
+    assert merge({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 9}, "e": 4}) == {"a": {"b": 9, "c": 2}, "d": 3, "e": 4}
+
+
+def test_help_needs_no_torch() -> None:
+    code = (
+        "import sys\nfrom tasks.commands.train import main\n"
+        "try: main(['--help'])\nexcept SystemExit as stop: assert not stop.code\n"
+        "assert 'torch' not in sys.modules and 'accelerate' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for flag in ("--task", "--config", "--resume", "--save-every", "--head.anchor-scale", "--weights"):
+        assert flag in done.stdout

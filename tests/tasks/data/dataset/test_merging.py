@@ -1,0 +1,74 @@
+"""Several folders, of several formats, under one class map."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backbones import InputError
+from tasks.config import DataSettings
+from tasks.data.formats.format import LayoutError
+from tasks.data.formats.opening import open_data
+from tests.writers import write_coco, write_voc, write_yolo
+
+RED, WHITE, BLUE = ("red", 4, 6, 30, 40), ("white", 32, 8, 60, 30), ("blue", 10, 10, 20, 22)
+
+
+def test_three_formats_under_one_class_map(tmp_path: Path) -> None:
+    write_coco(tmp_path / "a", {"train": {"x": [WHITE, RED]}, "val": {"v": [RED]}}, [(3, "white"), (7, "red")])
+    write_voc(tmp_path / "b", {"train": {"x": [BLUE, RED]}})
+    write_yolo(tmp_path / "c", {"train": {"y": [WHITE]}, "val": {"w": [BLUE]}}, ["blue", "white"])
+    data = open_data(DataSettings(path=str(tmp_path / "a"), also=(str(tmp_path / "b"), str(tmp_path / "c"))))
+    assert data.classes == ("white", "red", "blue")
+    found = {
+        split: {
+            sample.name: [(data.classes[label], *box) for label, box in zip(sample.labels, sample.boxes, strict=True)]
+            for sample in samples
+        }
+        for split, samples in data.splits.items()
+    }
+    assert list(found["train"]) == ["a/train/x.jpg", "b/JPEGImages/x.jpg", "c/images/train/y.jpg"]
+    assert found["train"]["a/train/x.jpg"] == [WHITE, RED]
+    assert found["train"]["b/JPEGImages/x.jpg"] == [BLUE, RED]
+    assert [box[0] for box in found["train"]["c/images/train/y.jpg"]] == ["white"]
+    np.testing.assert_allclose(found["train"]["c/images/train/y.jpg"][0][1:], WHITE[1:], atol=1e-4)
+    assert list(found["val"]) == ["a/val/v.jpg", "c/images/val/w.jpg"]
+    assert all(sample.read().shape == (48, 64, 3) for samples in data.splits.values() for sample in samples)
+    assert str(data).startswith("COCO and Pascal VOC and YOLO: 3 train, 2 val images; 3 classes")
+
+
+def test_masks_are_merged_by_the_names_of_their_classes(tmp_path: Path) -> None:
+    for folder, classes in (("a", "ground\ncell\n"), ("b", "ground\ndirt\ncell\n")):
+        for kind in ("images", "masks"):
+            (tmp_path / folder / "train" / kind).mkdir(parents=True)
+        for number in (1, 2):
+            Image.new("RGB", (8, 8)).save(tmp_path / folder / f"train/images/{number}.png")
+            Image.new("L", (8, 8), len(classes.split()) - 1).save(tmp_path / folder / f"train/masks/{number}.png")
+        (tmp_path / folder / "classes.txt").write_text(classes)
+    settings = DataSettings(path=str(tmp_path / "a"), also=(str(tmp_path / "b"),), val_fraction=0.5)
+    data = open_data(settings, "masks")
+    assert data.classes == ("ground", "cell", "dirt")
+    samples = [sample for split in ("train", "val") for sample in data.splits[split]]
+    names = [f"{folder}/train/images/{number}.png" for folder in "ab" for number in (1, 2)]
+    assert sorted(sample.name for sample in samples) == names
+    assert all((sample.mask.labels() == 1).all() for sample in samples)
+
+
+def test_another_folder_moves_no_image_between_train_and_val(tmp_path: Path) -> None:
+    folders = [write_voc(tmp_path / name, {"train": {f"{name}{n}": [RED] for n in range(20)}}) for name in ("a", "b")]
+    alone = open_data(DataSettings(path=str(folders[0])))
+    both = open_data(DataSettings(path=str(folders[0]), also=(str(folders[1]),)))
+    mine = {name for name in both.splits["val"].names if name.startswith("a/")}
+    assert mine == {f"a/JPEGImages/{name}" for name in alone.splits["val"].names}
+    assert len(both.splits["val"]) == 8
+
+
+def test_what_cannot_be_merged_is_named(tmp_path: Path) -> None:
+    folder = str(write_voc(tmp_path / "a", {"train": {"x": [RED]}, "val": {"v": [RED]}}))
+    with pytest.raises(InputError, match=r"x\.jpg: is in two of the merged folders' train splits"):
+        open_data(DataSettings(path=folder, also=(folder,)))
+    with pytest.raises(LayoutError, match="shapes cannot be merged"):
+        open_data(DataSettings(also=(folder,)))
+    with pytest.raises(LayoutError, match="absent: there is no such data folder"):
+        open_data(DataSettings(path=folder, also=(str(tmp_path / "absent"),)))
