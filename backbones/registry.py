@@ -78,7 +78,7 @@ def create_backbone(
     Args:
         name: one of `list_backbones()`, or "timm/<model>" for a timm model.
         weights: None for a fresh initialisation, "imagenet" for torchvision's or timm's checkpoint (downloaded),
-            or the path of a .safetensors or .pth file. `backbone.load_report` tells how it fitted.
+            or the path of a .safetensors or .pth file. `backbone.load_report` says how it fitted.
         in_channels: of the images; pretrained stem kernels are adapted, mean and std with them.
         norm: batch | sync | group | instance | frozen.
         frozen_stages: 0 for none; n for the stem and stages 1..n. See `Backbone.freeze`.

@@ -128,7 +128,7 @@ def match_weights(
             checkpoint has beside them in the same parts (a longer `layer3`). The default asks for all. Counters of
             batches seen are never asked for.
         additions: matches the names of tensors that are not asked for either.
-        is_left_out: tells the names in `state` that a model of this kind has no place for.
+        is_left_out: whether a name in `state` is one that a model of this kind has no place for.
 
     Raises:
         MismatchError: fewer match than `min_matched`.

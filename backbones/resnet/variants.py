@@ -96,7 +96,7 @@ VARIANTS = {
     "cbamresnet50": replace(_R50, attention="cbam"),
     "dyresnet18": replace(_R18, gated=True),
     "dyresnet50": replace(_R50, gated=True),
-    # He et al. 2016, "Deep residual learning", section 4.2 and Table 6, and its plain twins
+    # He et al. 2016, "Deep residual learning", section 4.2 and Table 6, and its plain counterparts
     **{f"cifar_resnet{depth}": _cifar(depth) for depth in (20, 32, 44, 56, 110, 1202)},
     **{f"cifar_plain{depth}": _cifar(depth, shortcut="none") for depth in (20, 56)},
     # Zagoruyko and Komodakis 2016, Table 1 with k = 10, N = 4

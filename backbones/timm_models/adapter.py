@@ -23,7 +23,7 @@ _ODD = (97, 131)  # no stride but 1 divides it
 
 
 class TimmBackbone(Backbone):
-    """A timm model made with `features_only`, its maps as (N, C, H, W), its stages told apart for freezing.
+    """A timm model made with `features_only`, its maps as (N, C, H, W), its stages separated for freezing.
 
     Images of sizes that the model cannot take are padded at the right and at the bottom with zeros (the mean), and
     the levels cropped to ceil(size / stride). Of several features with one stride the last counts; features with

@@ -65,7 +65,7 @@ def _find(net: nn.Module, levels: Collection[str]) -> list[str]:
         candidates = [level, *(re.sub(pattern, name, level) for pattern, name in _RENAMED)]
         known = [name for candidate in candidates if (name := names.get(candidate.replace(".", "_")))]
         if not known:
-            raise InputError(f"its stages cannot be told apart: no module gives the level {level!r}")
+            raise InputError(f"its stages cannot be separated: no module gives the level {level!r}")
         found.append(known[0])
     return found
 

@@ -1,4 +1,4 @@
-"""`predict`: images with what a trained model finds drawn over them."""
+"""`predict`: what a trained model finds, over the images."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from tasks.config import Group
 
 
 class PredictArguments(Group):
-    """What to draw, and where to."""
+    """What to predict, and where the images go."""
 
     run: tyro.conf.Positional[Path]
     """A run's folder, or a checkpoint in it."""
@@ -21,7 +21,7 @@ class PredictArguments(Group):
     output: Path
     """The folder for the images with what was found."""
     score: float | None = Field(None, ge=0, le=1)
-    """Objects below this score (0..1) are not drawn. None: for each class the score of the best F1 on val."""
+    """Objects below this score (0..1) are left out. None: for each class the score of the best F1 on val."""
     results: Path | None = None
     """Detection: write everything that is found there as well, as a COCO result file."""
 

@@ -34,7 +34,7 @@ def train(settings: Settings, console: Console) -> int:
     run = Run(_output(settings))
     resumed = settings.resume and run.has_last()
     if settings.resume and not resumed:
-        console.print(f"{run.folder}: no last/ to resume from, starting over")
+        console.print(f"{run.folder}: no last/ to resume from: the run starts over")
     if not settings.resume:
         run.check_free()
     if resumed and run.read_summary().get("status") == "completed":

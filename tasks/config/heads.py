@@ -28,7 +28,7 @@ class PublishedDetector:
 
 
 class HeadSettings(Group):
-    """The task's part of a model. A head is a subclass with its settings, what it tells of itself, and `build`.
+    """The task's part of a model. A head is a subclass with its settings, what it says of itself, and `build`.
 
     Attributes:
         task: that it is for.

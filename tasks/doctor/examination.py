@@ -97,7 +97,7 @@ def examine(
 
 
 def quick_findings(data: DataSet[Any], image_size: int, detections_per_image: int) -> list[Finding]:
-    """What can be told of a detection data set without opening an image: a moment's work for a million objects.
+    """What can be found in a detection data set without opening an image: a moment's work for a million objects.
 
     Args:
         image_size: the images' short side in training, in pixels.

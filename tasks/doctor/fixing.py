@@ -59,7 +59,7 @@ def _coco(file: Path, removed: Mapping[int, str], target: Path) -> None:
     kept = []
     seen = set()
     for position, item in enumerate(content["annotations"]):
-        # The same box may be around two objects: only a polygon tells.
+        # The same box may be around two objects: only a polygon decides.
         key = _frozen([item.get(name) for name in ("image_id", "category_id", "bbox", "segmentation")])
         why = removed.get(position)
         if why is not None and (why != "box-twice" or key in seen):

@@ -17,7 +17,7 @@ def median_frequency_weights(samples: Indexed[MaskedSample], classes: int) -> tu
         pixels += counts
         seen_in[counts > 0] += counts.sum()
     frequency = pixels / np.maximum(seen_in, 1)
-    present = frequency > 0
+    occurring = frequency > 0
     weights = np.zeros(classes)
-    weights[present] = np.median(frequency[present]) / frequency[present]
+    weights[occurring] = np.median(frequency[occurring]) / frequency[occurring]
     return tuple(round(float(weight), 4) for weight in weights)

@@ -90,12 +90,12 @@ def segmentation_metrics(confusion: Tensor, classes: Sequence[str]) -> dict[str,
     matrix = confusion.double()
     hits, truth, found = matrix.diagonal(), matrix.sum(dim=1), matrix.sum(dim=0)
     union = truth + found - hits
-    present = union > 0
-    iou = torch.where(present, hits / union.clamp(min=1), ABSENT)
-    dice = torch.where(present, 2 * hits / (truth + found).clamp(min=1), ABSENT)
+    occurring = union > 0
+    iou = torch.where(occurring, hits / union.clamp(min=1), ABSENT)
+    dice = torch.where(occurring, 2 * hits / (truth + found).clamp(min=1), ABSENT)
     total = matrix.sum()
     metrics = {
-        "mIoU": iou[present].mean().item() if present.any() else ABSENT,
+        "mIoU": iou[occurring].mean().item() if occurring.any() else ABSENT,
         "pixel_accuracy": (hits.sum() / total).item() if total else ABSENT,
     }
     metrics |= {f"IoU/{name}": value.item() for name, value in zip(classes, iou, strict=True)}

@@ -1,4 +1,4 @@
-"""What a data format tells of itself."""
+"""What a data format says of itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Format:
         layout: what a folder of it looks like, for messages.
         annotations: what it can hold.
         precedence: where several recognise a folder, the lowest reads it.
-        recognise: tells from a look at a folder whether it is one.
+        recognise: whether a folder is one, from a look at it.
         read: (folder, settings, wanted annotations, findings) -> the data set. What it finds goes to the findings;
             it raises an `InputError` for what cannot be read.
     """

@@ -28,8 +28,8 @@ Pair = tuple[Path, Path]
 def recognise(folder: Path) -> bool:
     try:
         return bool(_find_splits(folder, Findings(going_on=True)))
-    except InputError:  # a folder of masks without one in it: annotations/ may be COCO's
-        return not any(folder.glob("annotations/*.json"))
+    except InputError:  # the folder of masks is there, and empty
+        return True
 
 
 def read(folder: Path, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[MaskedSample]:
@@ -79,12 +79,17 @@ def _find_splits(folder: Path, findings: Findings) -> dict[str, list[Pair]]:
             candidates += [(folder / "images" / name, folder / mask / name) for mask in _MASKS]
             candidates += [(folder / name, folder / f"{name}annot"), (folder / name, folder / f"{name}_labels")]
             for images, masks in candidates:
-                if images.is_dir() and masks.is_dir():
+                if images.is_dir() and _may_hold_masks(masks):
                     found[split] = _paired(images, masks, findings)
     if not found:
-        whole = [folder / mask for mask in _MASKS if (folder / "images").is_dir() and (folder / mask).is_dir()]
+        whole = [folder / mask for mask in _MASKS if (folder / "images").is_dir() and _may_hold_masks(folder / mask)]
         found = {"train": _paired(folder / "images", whole[0], findings)} if whole else {}
     return found
+
+
+def _may_hold_masks(folder: Path) -> bool:
+    """Whether it holds images, or nothing yet: annotations/ may hold COCO's files, labels/ YOLO's."""
+    return folder.is_dir() and (bool(_images(folder)) or not any(folder.iterdir()))
 
 
 def _listed(file: Path, images: Path, masks: Path) -> list[Pair]:

@@ -42,7 +42,7 @@ def open_data(
         parts = [_with_val(part, settings, findings) for part in parts]
     data = merge(parts)
     if annotations == "masks" and len(data.classes) > IGNORE:
-        raise InputError(f"{settings.path}: {len(data.classes)} classes; masks tell at most {IGNORE} apart")
+        raise InputError(f"{settings.path}: {len(data.classes)} classes; masks hold at most {IGNORE}")
     return data
 
 

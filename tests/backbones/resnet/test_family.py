@@ -141,8 +141,8 @@ def test_plain_networks_are_the_residual_ones_without_shortcuts() -> None:
     x = torch.rand(1, 16, 8, 8)
     block = plain.get_submodule("layer1.0")
     assert torch.equal(block(x), block.relu(block.branch(x)))
-    twin = residual.get_submodule("layer1.0")
-    assert torch.equal(twin(x), block.relu(block.branch(x) + x))
+    counterpart = residual.get_submodule("layer1.0")
+    assert torch.equal(counterpart(x), block.relu(block.branch(x) + x))
     for options in ({"drop_path": 0.1}, {"init": "zero_last"}):
         with pytest.raises(InputError, match="plain network"):
             create_backbone("cifar_plain20", **options)  # type: ignore[arg-type]

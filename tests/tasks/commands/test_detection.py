@@ -31,7 +31,7 @@ def test_masks_are_found_evaluated_drawn_and_written(tmp_path: Path, capsys: pyt
 
     image = shapes_data(1, 64).splits["train"][0].read()
     Image.fromarray(image).save(tmp_path / "a.png")
-    predict = ["predict", str(run), str(tmp_path / "a.png"), "--output", str(tmp_path / "drawn")]
+    predict = ["predict", str(run), str(tmp_path / "a.png"), "--output", str(tmp_path / "predictions")]
     assert vertebra([*predict, "--score", "0", "--results", str(results)]) == 0
     mine = json.loads(results.read_text())
     assert mine[0]["segmentation"]["size"] == [64, 64]

@@ -77,8 +77,8 @@ def test_the_predictor_gives_labels_in_the_images_own_pixels(finished: Path, tmp
     assert [tuple(found.shape) for found in labels] == [(64, 64), (41, 50)]
     assert labels[0].dtype == torch.int64
     Image.fromarray(image).save(tmp_path / "a.png")
-    assert vertebra(["predict", str(finished), str(tmp_path / "a.png"), "--output", str(tmp_path / "drawn")]) == 0
-    with Image.open(tmp_path / "drawn/a.jpg") as result:
+    assert vertebra(["predict", str(finished), str(tmp_path / "a.png"), "--output", str(tmp_path / "predictions")]) == 0
+    with Image.open(tmp_path / "predictions/a.jpg") as result:
         assert result.size == (64, 64)
         assert not np.array_equal(np.asarray(result), image)
     results = ["--results", str(tmp_path / "r.json")]

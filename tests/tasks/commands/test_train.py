@@ -292,7 +292,7 @@ def test_resume_without_a_checkpoint_starts_over_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _train(tmp_path / "run", "--resume --epochs 1 --data.count 4") == 0
-    assert "no last/ to resume from, starting over" in capsys.readouterr().out
+    assert "no last/ to resume from: the run starts over" in capsys.readouterr().out
 
 
 def test_an_image_that_breaks_under_way_stops_with_its_name(

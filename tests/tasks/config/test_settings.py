@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tasks.commands.settings import parse_settings
-from tasks.config import SettingsError, get, merge, read_yaml
+from tasks.config import SettingsError, find_recipe, get, list_recipes, merge, read_yaml
 from tests.heads import run_settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -104,6 +104,22 @@ def test_settings_survive_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize("recipe", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_recipes_are_valid(recipe: Path) -> None:
     assert parse_settings(["--config", str(recipe)]).task == recipe.parent.name
+
+
+def test_recipes_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list_recipes() == sorted(
+        path.relative_to(ROOT / "configs").with_suffix("").as_posix() for path in (ROOT / "configs").rglob("*.yaml")
+    )
+    file = ROOT / "configs/detection/finetune.yaml"
+    assert find_recipe("detection/finetune") == find_recipe(str(file)) == file
+    named, given = (parse_settings(["--config", value]) for value in ("detection/finetune", str(file)))
+    assert named.model_copy(update={"config": str(file)}) == given
+    with pytest.raises(SettingsError, match="did you mean 'detection/finetune'"):
+        find_recipe("detection/finetun")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "detection").mkdir()
+    (tmp_path / "detection/finetune").write_text("optim: {lr: 0.5}\n")
+    assert parse_settings(["--config", "detection/finetune"]).optim.lr == 0.5
 
 
 @pytest.mark.parametrize("task", ["detection", "segmentation"])

@@ -15,7 +15,7 @@ def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
     image = Image.new("RGB", (40, 20))
     image.putpixel((0, 0), (255, 255, 255))
     exif = Image.Exif()
-    exif[0x0112] = 6  # shown turned clockwise: the top left corner comes to the top right
+    exif[0x0112] = 6  # displayed turned clockwise: the top left corner comes to the top right
     image.save(tmp_path / "a.png", exif=exif)
     array = read_image(tmp_path / "a.png")
     assert array.shape == (40, 20, 3)

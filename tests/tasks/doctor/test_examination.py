@@ -93,7 +93,7 @@ def test_all_at_once_are_all_found(tmp_path: Path) -> None:
 
 
 def test_fix_keeps_two_objects_of_one_box(tmp_path: Path) -> None:
-    """A triangle and a rectangle: only their polygons tell them apart."""
+    """A triangle and a rectangle: only their polygons differ."""
     folder = clean_coco(tmp_path / "data")
     one_more(bbox=[4, 6, 26, 34], segmentation=[[4, 6, 30, 40, 4, 40]])(folder)
     one_more(bbox=[5, 5, 0, 20])(folder)

@@ -1,0 +1,49 @@
+"""Each format knows its own folders, and only those."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from backbones import InputError
+from tasks.config import Annotations, DataSettings
+from tasks.data.formats import coco, mask_folders, shapes, voc, yolo
+from tasks.data.formats.opening import open_data
+from tests.tasks.doctor.planted import CLEAN
+
+FORMATS = {module.FORMAT.name: module.FORMAT for module in (coco, mask_folders, shapes, voc, yolo)}
+OWNERS = {"coco": "COCO", "voc": "Pascal VOC", "yolo": "YOLO", "masks": "mask folders"}
+
+
+@pytest.mark.parametrize("form", OWNERS)
+def test_one_format_recognises_a_folder(form: str, tmp_path: Path) -> None:
+    folder = CLEAN[form](tmp_path / "data")
+    assert [name for name, one in FORMATS.items() if one.recognise(folder)] == [OWNERS[form]]
+    (tmp_path / "empty").mkdir()
+    assert not any(one.recognise(tmp_path / "empty") for one in FORMATS.values())
+
+
+@pytest.mark.parametrize(
+    ("form", "annotations", "message"),
+    [
+        ("voc", "polygons", "this is Pascal VOC, with boxes and no polygons; take COCO or YOLO for them"),
+        ("voc", "masks", "this is Pascal VOC, with boxes and no masks; take mask folders or COCO for them"),
+        ("yolo", "masks", "this is YOLO, with boxes and polygons and no masks; take mask folders or COCO for them"),
+        ("masks", "boxes", "this is mask folders, with masks and no boxes; take COCO, YOLO or Pascal VOC for them"),
+    ],
+)
+def test_what_a_format_cannot_hold_is_said(form: str, annotations: Annotations, message: str, tmp_path: Path) -> None:
+    folder = CLEAN[form](tmp_path / "data")
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_data(DataSettings(path=str(folder)), annotations)
+
+
+def test_annotations_of_coco_are_no_masks(tmp_path: Path) -> None:
+    """images/ beside annotations/ with JSON in it; the folder of masks that is empty is named."""
+    folder = CLEAN["coco"](tmp_path / "data")
+    (folder / "images").mkdir()
+    assert open_data(DataSettings(path=str(folder)), "masks").layout == "COCO, polygons as masks"
+    for name in ("images", "masks"):
+        (tmp_path / "other" / name).mkdir(parents=True)
+    with pytest.raises(InputError, match="masks: the mask folder is empty"):
+        open_data(DataSettings(path=str(tmp_path / "other")), "masks")

@@ -1,0 +1,116 @@
+"""Checkpoints from before they had a format: what that commit found with them is found again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from rich.console import Console
+from safetensors.torch import save_file
+
+from backbones import InputError
+from tasks import load_predictor
+from tasks.assembly import task_from_checkpoint, task_from_settings
+from tasks.commands import main
+from tasks.config import DataSettings
+from tasks.data import Loader, open_data
+from tasks.heads import find_head, list_heads
+from tasks.training import evaluate, read_description, read_state
+from tasks.training.conversion import FORMAT, convert_description
+from tests.heads import run_settings
+from tests.tasks.training.format_0 import write
+
+OLD = {name: json.loads(Path(write.__file__).with_name(f"{name}.json").read_text()) for name in write.HEADS}
+
+
+@pytest.fixture(params=OLD)
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """A run's folder as it was written, and the JSON that it is made from."""
+    content = OLD[request.param]
+    for name in ("best", "last"):
+        folder = tmp_path / "run" / name
+        folder.mkdir(parents=True)
+        (folder / "model.json").write_text(json.dumps(content["model.json"]))
+        save_file(write.tensors(content["shapes"], write.SEED), folder / "model.safetensors")
+    torch.save(content["training.pt"], tmp_path / "run/last/training.pt")
+    (tmp_path / "run/config.yaml").write_text(content["config.yaml"])
+    return tmp_path / "run", content
+
+
+def test_predicts_what_it_predicted(old: tuple[Path, dict[str, Any]]) -> None:
+    run, content = old
+    found, expected = load_predictor(run)([write.image()])[0], content["predicted"]
+    if "pixels" in expected:
+        counts = torch.bincount(found.flatten(), minlength=len(expected["pixels"]))
+        assert (counts - torch.tensor(expected["pixels"])).abs().max() <= 2
+        return
+    torch.testing.assert_close(found.boxes[:10], torch.tensor(expected["boxes"]), atol=0.01, rtol=0)
+    torch.testing.assert_close(found.scores[:10], torch.tensor(expected["scores"]), atol=1e-4, rtol=0)
+    assert found.labels[:10].tolist() == expected["labels"]
+
+
+def test_evaluates_to_the_same_figures(old: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    run, content = old
+    assert main(["evaluate", str(run), "--workers", "0"]) == 0
+    assert "val (16)" in capsys.readouterr().out
+    task, _ = task_from_checkpoint(run / "best")
+    settings = DataSettings(count=8, image_size=64)
+    samples = open_data(settings, "boxes" if task.name == "detection" else "masks").splits["val"]
+    loader = Loader(samples, task.transform(settings, train=False), batch_size=4)
+    metrics = evaluate(task, task.model, loader, Accelerator(), "fp32", Console(quiet=True)).compute()
+    assert metrics == pytest.approx(content["metrics"], abs=1e-4)
+
+
+def test_gives_its_weights_to_another_run(old: tuple[Path, dict[str, Any]]) -> None:
+    run, content = old
+    description = read_description(run / "best")
+    head = description["head"]["name"]
+    settings = run_settings(head, backbone={"name": "resnet18", "weights": str(run)}, head=description["head"])
+    _, line = task_from_settings(settings, description["classes"])
+    assert f"{len(content['shapes'])} tensors taken" in line
+    other = "retinanet" if head == "unet" else "unet"
+    _, line = task_from_settings(run_settings(other, backbone=settings.backbone.model_dump()), ["a"])
+    assert "the resnet18 of the model in" in line
+
+
+def test_is_not_resumed(old: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    run, _ = old
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert main(["train", "--resume", "--output", str(run)]) == 2
+    error = capsys.readouterr().err
+    assert "has format 0, this version resumes from format 1 alone: finish the run with the version that" in error
+    assert f"or start another with --weights {run / 'last'}" in error
+    assert error.count("\n") == 1
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_a_newer_format_is_refused(old: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    run, content = old
+    for name in ("best", "last"):
+        (run / name / "model.json").write_text(json.dumps(content["model.json"] | {"format": FORMAT + 1}))
+    torch.save(content["training.pt"] | {"format": FORMAT + 1}, run / "last/training.pt")
+    message = f"model.json: has format {FORMAT + 1}, this version of vertebra reads up to {FORMAT}: install a newer one"
+    assert main(["evaluate", str(run)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    with pytest.raises(InputError, match=f"has format {FORMAT + 1}, this version resumes from format {FORMAT} alone"):
+        read_state(run / "last")
+
+
+@pytest.mark.parametrize("name", list_heads())
+def test_every_heads_description_is_converted(name: str) -> None:
+    """Those held the settings of all heads; an anchor scale of None was the head's own."""
+    head = next(find_head(name, task) for task in OLD if name in list_heads(task))
+    flat = OLD[head.task]["model.json"]["head"] | {"name": name, "anchor_scale": None}
+    converted = convert_description({"head": flat}, Path("model.json"))["head"]
+    assert set(converted) == set(head.model_fields) - {"anchor_scale"}
+    assert head(**converted).name == name
+
+
+@pytest.mark.parametrize("content", [[], "text", {"format": "one"}, {"head": []}])
+def test_what_is_no_description_is_named(content: Any) -> None:
+    with pytest.raises(InputError, match=r"^model\.json: (not a description of a model|has format one)"):
+        convert_description(content, Path("model.json"))
