@@ -27,6 +27,8 @@ ALLOWED = {
     "# twins": "the name of timm's model",
     'TrainingState(epoch=1, step=2, pictures="a digest")': "runs at a commit that called it so",
     '"pictures": "a digest"': "was written by that commit",
+    '- Words: "picture" and "outline" are': "says what has a new name",
+    "`benchmark --pictures` is `--images`": "says what has a new name",
 }
 
 

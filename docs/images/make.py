@@ -1,4 +1,4 @@
-"""Makes the images of the README from the built-in shapes: `uv run docs/images/make.py`. About two minutes on 2 cores."""
+"""Makes the README's images from the built-in shapes: `uv run docs/images/make.py`, two minutes on 2 cores."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def table(run: Path) -> str:
     summary = json.loads((run / "run.json").read_text())
     console = Console(record=True, width=40, file=(run / "table.txt").open("w"))
     console.print(metrics_table({"val": summary["metrics"]}, f"best checkpoint (epoch {summary['best']['epoch']})"))
-    template = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    template = re.sub(r"@font-face \{\{.*?\}\}|<!--.*?-->", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     return console.export_svg(title="vertebra train", code_format=template)
 
 

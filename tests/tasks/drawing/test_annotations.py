@@ -1,4 +1,4 @@
-"""What is drawn lies where it should, in the colour of its class."""
+"""Boxes, masks and legends lie where they should, in the colours of their classes."""
 
 import numpy as np
 from PIL import Image
