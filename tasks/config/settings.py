@@ -19,7 +19,7 @@ class DataSettings(Group):
     path_prefix = "data."
 
     path: Annotated[str, tyro.conf.arg(aliases=["--data"])] = SHAPES
-    """`shapes` (images made on the fly) or a folder: Pascal VOC, COCO or masks, recognised by its layout."""
+    """`shapes` (images made on the fly) or a folder, recognised by its layout: Pascal VOC, COCO, YOLO, masks."""
     also: tuple[str, ...] = ()
     """More folders, of any known layout, merged with path's under one class map."""
     sampling: Literal["each", "repeat", "weighted"] = "each"
@@ -71,8 +71,7 @@ class BackboneSettings(Group):
     drop_path: float = Field(0.0, ge=0, lt=1)
     """Stochastic depth: the chance of dropping the last block, rising linearly from 0."""
     output_stride: Literal[8, 16, 32] | None = None
-    """Dilate the last stages instead of striding. None: as the head needs it (deeplabv3, pspnet 8; pan, deeplabv3plus
-    16; otherwise 32)."""
+    """Dilate the last stages instead of striding. None: as the head needs it."""
     deformable_stages: tuple[int, ...] = ()
     """Of 2, 3 and 4: stages whose bottlenecks learn where their 3x3 convolutions look."""
     grad_checkpointing: bool = False
@@ -126,7 +125,7 @@ class Settings(Group):
     task: Literal["detection", "segmentation"] = "detection"
     """What to learn: boxes around objects, or a class for every pixel."""
     config: str | None = None
-    """A YAML file of settings; flags win over it."""
+    """A recipe's name, such as detection/finetune, or a YAML file of settings; flags win over it."""
     data: DataSettings = DataSettings()
     backbone: BackboneSettings = BackboneSettings()
     head: HeadSettings = HeadSettings()

@@ -8,7 +8,7 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops import box_iou
 
 from backbones import Backbone, FeaturePyramid, InputError
-from tasks.detection.padding import PaddedBatch
+from tasks.detection.padding import PaddedBatch, check_sizes
 from tasks.detection.parts import Float32Anchors, in_crowd
 
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
@@ -96,6 +96,7 @@ def fcos(
 
 
 def _pyramid(backbone: Backbone, channels: int) -> FeaturePyramid:
+    check_sizes(backbone)
     return FeaturePyramid(backbone, channels, levels=("p3", "p7"), extra="conv")
 
 

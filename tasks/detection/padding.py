@@ -4,9 +4,16 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
-from backbones import Backbone, Normalize
+from backbones import Backbone, InputError, Normalize
 
 _SIZE_DIVISOR = 32
+
+
+def check_sizes(backbone: Backbone) -> None:
+    """Raise where a backbone takes images of one size only."""
+    if backbone.fixed_size is not None:
+        height, width = backbone.fixed_size
+        raise InputError(f"this backbone takes only images of {height} x {width} px; a detector's have many sizes")
 
 
 class PaddedBatch(nn.Module):

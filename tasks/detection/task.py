@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from backbones import Backbone, InputError
+from backbones import Backbone
 from tasks.config import DataSettings, DetectorSettings
 from tasks.data import Batch, Indexed, Sample
 from tasks.detection.detections import Detections, to_original
@@ -21,9 +21,6 @@ class DetectionTask:
         head: the head's settings.
         network: what the head has built.
         evaluator: who computes the COCO metrics, hotcoco or pycocotools.
-
-    Raises:
-        InputError: the backbone takes images of one size only.
     """
 
     name = "detection"
@@ -37,9 +34,6 @@ class DetectionTask:
         network: nn.Module,
         evaluator: Evaluator = "hotcoco",
     ) -> None:
-        if backbone.fixed_size is not None:
-            height, width = backbone.fixed_size
-            raise InputError(f"this backbone takes only images of {height} x {width} px; a detector's have many sizes")
         self.backbone = backbone
         self.classes = tuple(classes)
         self.evaluator: Evaluator = evaluator

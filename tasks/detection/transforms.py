@@ -48,10 +48,6 @@ class DetectionTransform:
         long_side = round(side * LONG_SIDE_RATIO)
         self._wide = _compose([fit_within(side, long_side), *steps])
         self._tall = _compose([fit_within(long_side, side), *steps])
-        self._fit_wide, self._fit_tall = (
-            _compose([fit_within(side, long_side)]),
-            _compose([fit_within(long_side, side)]),
-        )
 
     def __call__(self, sample: Sample, seed: int) -> tuple[Tensor, dict[str, Tensor], tuple[int, int]]:
         """Read and transform a sample.

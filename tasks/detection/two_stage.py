@@ -9,7 +9,7 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads
 
 from backbones import Backbone, FeaturePyramid, norm_layer
-from tasks.detection.padding import PaddedBatch
+from tasks.detection.padding import PaddedBatch, check_sizes
 from tasks.detection.parts import (
     CrowdAwareRoIHeads,
     CrowdAwareRPN,
@@ -57,7 +57,11 @@ def faster_rcnn(
     Returns:
         A module that takes uint8 images (C, H, W) and, in training, targets with "boxes", "labels"
         (from 1; 0 is the background) and "crowd_boxes"; gives losses or detections as torchvision does.
+
+    Raises:
+        InputError: the backbone lacks a level, or takes images of one size only.
     """
+    check_sizes(backbone)
     layer = _norm_layer(norm) if v2 else None
     pyramid = FeaturePyramid(backbone, channels, norm_layer=layer)
     anchors = Float32Anchors(

@@ -16,7 +16,7 @@ from torchvision.models.detection import (
 )
 from torchvision.models.detection.image_list import ImageList
 
-from backbones import FeaturePyramid, create_backbone
+from backbones import FeaturePyramid, InputError, create_backbone
 from tasks.assembly import create_task
 from tasks.config import HeadSettings, RegionSettings
 from tasks.data.loading.batch import Batch
@@ -216,3 +216,11 @@ def test_boxes_come_back_in_the_original_images_pixels() -> None:
     assert len(one.boxes) > 0
     torch.testing.assert_close(two.boxes, one.boxes * torch.tensor([3.0, 2.0, 3.0, 2.0]))
     assert set(one.labels.tolist()) == {0}
+
+
+@pytest.mark.parametrize("name", ["faster_rcnn", "mask_rcnn", "retinanet", "fcos"])
+def test_a_backbone_of_one_size_is_refused(name: str) -> None:
+    backbone = create_backbone("resnet18")
+    backbone.fixed_size = (224, 224)
+    with pytest.raises(InputError, match="this backbone takes only images of 224 x 224 px"):
+        create_task("detection", backbone, ["a"], head=head(name))
