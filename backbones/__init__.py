@@ -3,6 +3,7 @@
 What needs torch is imported when it is asked for: settings are checked, and `--help` answers, without it.
 """
 
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +61,15 @@ _FILE_OF = {name: file for file, names in _FILES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _FILE_OF:
-        raise AttributeError(f"module 'backbones' has no attribute {name!r}")
-    value = getattr(import_module(f"backbones.{_FILE_OF[name]}"), name)
-    globals()[name] = value
-    return value
+    if name in _FILE_OF:
+        value = getattr(import_module(f"backbones.{_FILE_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    if not name.startswith("_"):
+        with suppress(ModuleNotFoundError):
+            return import_module(f"backbones.{name}")
+    raise AttributeError(f"module 'backbones' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

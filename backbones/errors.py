@@ -1,4 +1,4 @@
-"""The one exception that means "what you gave is wrong", as opposed to a finding of ours."""
+"""The one exception that means "what you gave is wrong", as opposed to a bug of ours."""
 
 import difflib
 from collections.abc import Iterable

@@ -11,33 +11,31 @@ _WHITE = 255
 class Normalize(nn.Module):
     """(image / 255 - mean) / std, with the mean and std that the backbone has when this is called.
 
-    The backbone's tuples stay the only owner: weights that are loaded later, and bring a mean and std of their own,
-    are followed. Nothing of this is in the state dict.
+    The backbone's tuples are the only owner: weights that are loaded later, and bring a mean and std of their own, are
+    followed. This module has neither parameters nor buffers: nothing of it is in a state dict, and a model that was
+    made on the meta device has nothing to fill.
 
     Args:
         backbone: whose weights are fed.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         # In a tuple: as a child of this module the backbone would be in the state dict a second time.
         self._backbone = (backbone,)
-        self._statistics = (backbone.mean, backbone.std)
-        for name, values in zip(("mean", "std"), self._statistics, strict=True):
-            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+        self._made_for: tuple[object, ...] = ()
+        self._statistics: tuple[Tensor, ...] = ()
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 (C, H, W) or (N, C, H, W) -> float32 of the same shape."""
-        self._follow(self._backbone[0])
-        return (images.float() / _WHITE - self.mean) / self.std
+        mean, std = self._on(images.device)
+        return (images.float() / _WHITE - mean) / std
 
-    def _follow(self, backbone: Backbone) -> None:
-        statistics = (backbone.mean, backbone.std)
-        if statistics != self._statistics:
-            self._statistics = statistics
-            self.mean, self.std = (
-                torch.tensor(values, device=self.mean.device)[:, None, None] for values in statistics
-            )
+    def _on(self, device: torch.device) -> tuple[Tensor, ...]:
+        (backbone,) = self._backbone
+        wanted = (backbone.mean, backbone.std, device)
+        if wanted != self._made_for:  # copying them at every call would make the host wait for the device
+            with torch.inference_mode(False):
+                self._statistics = tuple(torch.tensor(values, device=device)[:, None, None] for values in wanted[:2])
+            self._made_for = wanted
+        return self._statistics

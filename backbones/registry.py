@@ -27,7 +27,7 @@ Builder = Callable[..., Backbone]
 _builders: dict[str, Builder] = {name: partial(ResNet, variant) for name, variant in VARIANTS.items()}
 _PLUGINS = "vertebra.backbones"
 _TIMM = "timm/"
-_DEFINDINGS = {"norm": "batch", "in_channels": 3, "output_stride": 32, "drop_path": 0.0}
+_DEFAULTS = {"norm": "batch", "in_channels": 3, "output_stride": 32, "drop_path": 0.0}
 
 
 def register_backbone(name: str, builder: Builder) -> None:
@@ -96,7 +96,7 @@ def create_backbone(
     if not 0 <= drop_path < 1:
         raise InputError(f"drop_path {drop_path} is no chance from 0 to below 1")
     general = {"norm": norm, "in_channels": in_channels, "output_stride": output_stride, "drop_path": drop_path}
-    given = {option: value for option, value in general.items() if value != _DEFINDINGS[option]}
+    given = {option: value for option, value in general.items() if value != _DEFAULTS[option]}
     backbone = _builder(name)(**given, **options)
     if weights is not None:
         load_weights(backbone, name, weights)

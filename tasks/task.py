@@ -11,6 +11,8 @@ from backbones import Backbone
 from tasks.config import DataSettings
 from tasks.data import Batch, Indexed
 
+__all__ = ["Metric", "Task", "Transform"]
+
 
 class Transform(Protocol):
     """Makes a sample into tensors; also what `Loader` calls."""

@@ -108,7 +108,7 @@ def make_samples(
     size: tuple[int, int] = (100, 100),
     folder: Path = Path("nowhere"),
 ) -> SampleTable:
-    """SampleTable 0.jpg, 1.jpg, ... with these boxes; objects are numbered through in `labels` and `crowd`."""
+    """Samples 0.jpg, 1.jpg, ... with these boxes; objects are numbered through in `labels` and `crowd`."""
     objects = Objects()
     for image, boxes in enumerate(images):
         for box in boxes:

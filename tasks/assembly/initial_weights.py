@@ -8,7 +8,7 @@ import torchvision
 from torch import Tensor, nn
 
 from backbones import InputError, load_weights, nearest, read_state_dict
-from tasks.config import BackboneSettings, DetectorSettings, HeadSettings
+from tasks.config import BackboneSettings, DetectorSettings, HeadSettings, SettingsError
 from tasks.heads import find_head, published_detectors
 from tasks.task import Task
 from tasks.training import DESCRIPTION, WEIGHTS, checkpoint_folder, read_description
@@ -131,7 +131,8 @@ def _of_run(folder: Path, backbone: BackboneSettings, head: HeadSettings) -> Ini
             std=tuple(description["std"]),
         )
         name, anchor_scale = its_head["name"], its_head.get("anchor_scale")
-    except (KeyError, TypeError, AttributeError) as error:
+        prefix = find_head(name, description["task"]).backbone_prefix
+    except (KeyError, TypeError, AttributeError, SettingsError) as error:
         raise InputError(f"{folder / DESCRIPTION}: not a description of a model: {error}") from None
     for setting in _ARCHITECTURE:
         if getattr(trained, setting) != getattr(backbone, setting):
@@ -143,7 +144,6 @@ def _of_run(folder: Path, backbone: BackboneSettings, head: HeadSettings) -> Ini
         if anchor_scale == getattr(head, "anchor_scale", None):
             return weights
         return replace(weights, source=f"{weights.source} (whose anchor_scale is {anchor_scale})")
-    prefix = find_head(name, description["task"]).backbone_prefix
     state = {key.removeprefix(prefix): value for key, value in weights.state.items() if key.startswith(prefix)}
     return replace(weights, source=f"the {trained.name} of the model in {folder}", state=state, whole=False)
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from tasks.benchmark.synthetic import CLASSES, HEIGHT, WIDTH, coco_content
 
 _IMAGES = 5_000
-_DETECTIONS_A_IMAGE = 40
+_DETECTIONS_PER_IMAGE = 40
 _TOLERANCE = 1e-9
 _NAMES = ("hotcoco", "pycocotools")
 
@@ -56,7 +56,7 @@ def time_evaluation(console: Console, *, images: int | None = None, rounds: int 
 def _detections(truth: dict[str, Any]) -> list[dict[str, Any]]:
     """Objects found more or less at their places, and as much that is nothing."""
     generator = np.random.default_rng(1)
-    count = len(truth["images"]) * _DETECTIONS_A_IMAGE
+    count = len(truth["images"]) * _DETECTIONS_PER_IMAGE
     chosen = generator.integers(len(truth["annotations"]), size=count)
     boxes = np.array([item["bbox"] for item in truth["annotations"]])[chosen]
     boxes = boxes + generator.normal(0, 0.1, boxes.shape) * np.tile(boxes[:, 2:], 2)

@@ -9,7 +9,7 @@ from PIL import Image
 
 CLASSES = 80
 WIDTH, HEIGHT = 64, 48
-_OBJECTS_A_IMAGE = 7.3  # as COCO's 860,000 on 118,000
+_OBJECTS_PER_IMAGE = 7.3  # as COCO's 860,000 on 118,000
 _CROWDS = 0.012
 _CORNERS = 22
 
@@ -17,7 +17,7 @@ _CORNERS = 22
 def coco_content(images: int, seed: int = 0, polygons: bool = True) -> dict[str, Any]:
     """The content of an annotation file with as many objects, crowds and corners as COCO's has."""
     generator = np.random.default_rng(seed)
-    count = round(images * _OBJECTS_A_IMAGE)
+    count = round(images * _OBJECTS_PER_IMAGE)
     corner = generator.uniform(0, [WIDTH - 8, HEIGHT - 8], (count, 2))
     side = generator.uniform(4, [WIDTH, HEIGHT] - corner)
     crowd = generator.random(count) < _CROWDS

@@ -20,9 +20,8 @@ T = TypeVar("T", bound=Group)
 def called(command: str) -> str:
     """One of our commands as whoever called this one would call it: tools/doctor.py, or vertebra doctor."""
     script = Path(sys.argv[0])
-    if script.suffix == ".py" and script.parent.name == "tools":
-        return str(script.with_name(f"{command}.py"))
-    return f"vertebra {command}"
+    sibling = script.with_name(f"{command}.py") if script.suffix == ".py" else script
+    return str(sibling) if sibling.suffix == ".py" and sibling.is_file() else f"vertebra {command}"
 
 
 def parse(kind: type[T], argv: Sequence[str], *, command: str, description: str, default: T | None = None) -> T:

@@ -38,7 +38,7 @@ class DoctorArguments(Group):
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print everything as JSON instead of tables."""
     fix: Path | None = None
-    """A new folder for the annotation files in which something can be mended safely."""
+    """A new folder for the annotation files in which something can be corrected safely."""
     show_augmentations: int = Field(0, ge=0)
     """So many images of train as they are and as training will see them, on a contact sheet."""
     output: Path | None = None
@@ -53,9 +53,9 @@ def main(argv: list[str]) -> int:
 
 
 def _doctor(arguments: DoctorArguments, console: Console) -> int:
+    annotations = find_head(arguments.head, arguments.task).annotations
     from tasks.doctor import examine
 
-    annotations = find_head(arguments.head, arguments.task).annotations
     messages = Console(file=sys.stderr, highlight=False, soft_wrap=True) if arguments.as_json else console
     warnings.showwarning = lambda message, *_args, **_kwargs: messages.print(f"warning: {message}", markup=False)
     with Progress(console=messages, transient=True) as bar:
@@ -164,9 +164,9 @@ def _fix(arguments: DoctorArguments, found: "Examination", console: Console) -> 
     findings = [finding for group in found.groups for finding in group.findings]
     written = fix(findings, [Path(path) for path in (arguments.data.path, *arguments.data.also)], arguments.fix)
     for path in written:
-        console.print(f"{path}: mended", markup=False)
+        console.print(f"{path}: corrected", markup=False)
     if not written:
-        console.print("nothing that can be mended safely")
+        console.print("nothing that can be corrected safely")
 
 
 def _writable(path: Path) -> Path:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tasks.commands.cli import run_command
 from tasks.commands.notices import balanced_head, print_anchors, print_data
-from tasks.commands.settings import parse_settings
+from tasks.commands.train_settings import parse_settings
 from tasks.config import Settings
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _loader(settings: Settings, task: "Task", data: "DataSet[Any]", split: str, 
     if factors is not None:
         often = f"{(factors > 1).sum()} of them more than once on average, one {factors.max():.1f} times"
         console.print(f"sampling: {factors.sum():.0f} images an epoch from {len(factors)}, {often}")
-    masks = train and settings.head.annotations == "polygons"
+    masks = train and settings.head.finds_masks
     return Loader(
         samples,
         task.transform(given, train=train, masks=masks, others=samples),

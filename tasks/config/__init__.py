@@ -5,8 +5,7 @@ dotted keys. Some have a short flag as well.
 """
 
 from tasks.config.defaults import DEFAULT_HEADS, run_defaults
-from tasks.config.files import differences, get, merge, read_yaml
-from tasks.config.group import Group, SettingsError, nearest_setting, setting_paths
+from tasks.config.group import Group, SettingsError, nearest_setting
 from tasks.config.heads import (
     Annotations,
     Attention,
@@ -28,6 +27,7 @@ from tasks.config.settings import (
     Settings,
     settings_for,
 )
+from tasks.config.yaml_files import differences, get, merge, read_yaml
 
 __all__ = [
     "DEFAULT_HEADS",
@@ -56,6 +56,5 @@ __all__ = [
     "nearest_setting",
     "read_yaml",
     "run_defaults",
-    "setting_paths",
     "settings_for",
 ]

@@ -52,7 +52,7 @@ def setting_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def nearest_setting(path: str, model: type[BaseModel]) -> str:
     """`"; did you mean data.workers?"`, or an empty string where nothing is near."""
-    paths = list(setting_paths(model))
+    paths = list(setting_paths(model, getattr(model, "path_prefix", "")))
     leaves = {known.rsplit(".", 1)[-1]: known for known in paths}
     near_path = difflib.get_close_matches(path, paths, n=1, cutoff=0.8)
     near_leaf = difflib.get_close_matches(path.rsplit(".", 1)[-1], list(leaves), n=1, cutoff=0.7)

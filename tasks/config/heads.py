@@ -55,8 +55,13 @@ class HeadSettings(Group):
     def _check_name(self) -> Self:
         own = type(self).model_fields["name"].default
         if self.name != own:
-            raise SettingsError(f"head.name: {self.name!r}: these are the settings of {own}")
+            raise SettingsError(f"head.name: {self.name!r}: these are the settings of {own or 'no head'}")
         return self
+
+    @property
+    def finds_masks(self) -> bool:
+        """Whether it learns and finds a mask for every object."""
+        return self.annotations == "polygons"
 
     @classmethod
     def refusal(cls) -> str:
@@ -98,7 +103,7 @@ class RegionSettings(DetectorSettings):
     representation: int = Field(1024, ge=1)
     """Width of the box head's two hidden layers."""
     v2: bool = False
-    """torchvision's stronger recipe: norms in the pyramid, two convolutions in the RPN, four in the box head."""
+    """torchvision's stronger variant: norms in the pyramid, two convolutions in the RPN, four in the box head."""
     anchor_scale: float = Field(8.0, ge=1)
     """Side of the square anchor in strides of its level: 32 px on p2 to 512 px on p6."""
     rois_per_image: int = Field(512, ge=1)

@@ -22,7 +22,7 @@ def find_recipe(name: str) -> Path:
         SettingsError: there is neither.
     """
     path = Path(name).expanduser()
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         return path
     known = list_recipes()
     if name in known:
@@ -33,4 +33,4 @@ def find_recipe(name: str) -> Path:
 
 
 def _folder() -> Path:
-    return next(folder for folder in _FOLDERS if folder.is_dir())
+    return next((folder for folder in _FOLDERS if folder.is_dir()), _FOLDERS[0])

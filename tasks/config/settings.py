@@ -60,7 +60,7 @@ class BackboneSettings(Group):
     path_prefix = "backbone."
 
     name: Annotated[str, tyro.conf.arg(aliases=["--backbone"])] = "resnet50"
-    """A registered name, such as resnet18, or timm/<model>; `describe --all` lists them."""
+    """A registered name, such as resnet18, or timm/<model>; `vertebra describe --all` lists them."""
     weights: Annotated[str | None, tyro.conf.arg(aliases=["--weights"])] = None
     """`imagenet` (the backbone's) or a torchvision detector's name (fasterrcnn_resnet50_fpn, ...), both downloaded; a
     .safetensors or .pth file of either; or a run. None trains from scratch."""
@@ -146,6 +146,10 @@ class Settings(Group):
     evaluator: Literal["hotcoco", "pycocotools"] = "hotcoco"
     """Who computes the COCO metrics."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class of a head's settings is made when it is asked for: pickle finds none of its name.
+        return _restored, (type(self.head), self.model_dump())
+
     @model_validator(mode="after")
     def _check_head(self) -> Self:
         if self.task != self.head.task:
@@ -156,6 +160,10 @@ class Settings(Group):
                 f"backbone.output_stride: {self.backbone.output_stride}: {self.head.name} takes {wanted}"
             )
         return self
+
+
+def _restored(head: type[HeadSettings], values: dict[str, Any]) -> "Settings":
+    return settings_for(head)(**values)
 
 
 @cache

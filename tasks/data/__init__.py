@@ -12,8 +12,8 @@ from tasks.data.loading.batch import Batch
 from tasks.data.loading.loader import Loader
 from tasks.data.loading.sampling import epoch_repeat_factors
 from tasks.data.loading.seeds import sample_seed
-from tasks.data.masks.files import MaskFile
 from tasks.data.masks.labels import IGNORE, Labels
+from tasks.data.masks.mask_files import MaskFile
 from tasks.data.masks.polygons import object_mask
 from tasks.data.masks.rasterizing import rasterized_from
 from tasks.data.masks.samples import MaskedSample

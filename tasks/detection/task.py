@@ -37,7 +37,7 @@ class DetectionTask:
         self.backbone = backbone
         self.classes = tuple(classes)
         self.evaluator: Evaluator = evaluator
-        self.finds_masks = head.annotations == "polygons"
+        self.finds_masks = head.finds_masks
         self.model = network
 
     @staticmethod

@@ -45,10 +45,10 @@ def faster_rcnn(
 
     Args:
         num_classes: without the background.
-        norm: of the v2 recipe's pyramid and head.
+        norm: of the v2 variant's pyramid and head.
         channels: of every pyramid level.
         representation: width of the box head's two hidden layers.
-        v2: the stronger recipe of `fasterrcnn_resnet50_fpn_v2`: norms in the pyramid, two convolutions in the RPN,
+        v2: the stronger variant of `fasterrcnn_resnet50_fpn_v2`: norms in the pyramid, two convolutions in the RPN,
             four in the box head.
         anchor_scale: side of the square anchor in strides of its level.
         rois_per_image: proposals that the box head trains on.

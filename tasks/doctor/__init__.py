@@ -1,12 +1,11 @@
 """Everything that is wrong or odd with a data set, before an hour of training is lost."""
 
-from tasks.doctor.examination import Examination, FindingGroup, examine, quick_findings
+from tasks.doctor.examination import Examination, examine, quick_findings
 from tasks.doctor.fixing import fix
 from tasks.doctor.page import augmentation_sheet, worst_images
 
 __all__ = [
     "Examination",
-    "FindingGroup",
     "augmentation_sheet",
     "examine",
     "fix",

@@ -1,4 +1,4 @@
-"""What can be mended without a doubt, in new files beside the old ones."""
+"""What can be corrected without a doubt, in new files beside the old ones."""
 
 import json
 import os

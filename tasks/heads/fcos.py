@@ -21,10 +21,4 @@ class Head(DetectorSettings):
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from tasks.detection import fcos
 
-        return fcos(
-            backbone,
-            num_classes,
-            channels=self.channels,
-            score_threshold=self.score_threshold,
-            detections_per_image=self.detections_per_image,
-        )
+        return fcos(backbone, num_classes, **self.model_dump(exclude={"name"}))

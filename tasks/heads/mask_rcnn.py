@@ -25,15 +25,4 @@ class Head(RegionSettings):
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from tasks.detection import mask_rcnn
 
-        return mask_rcnn(
-            backbone,
-            num_classes,
-            norm=norm,
-            channels=self.channels,
-            representation=self.representation,
-            v2=self.v2,
-            anchor_scale=self.anchor_scale,
-            rois_per_image=self.rois_per_image,
-            score_threshold=self.score_threshold,
-            detections_per_image=self.detections_per_image,
-        )
+        return mask_rcnn(backbone, num_classes, norm=norm, **self.model_dump(exclude={"name"}))

@@ -25,11 +25,4 @@ class Head(DetectorSettings):
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from tasks.detection import retinanet
 
-        return retinanet(
-            backbone,
-            num_classes,
-            channels=self.channels,
-            anchor_scale=self.anchor_scale,
-            score_threshold=self.score_threshold,
-            detections_per_image=self.detections_per_image,
-        )
+        return retinanet(backbone, num_classes, **self.model_dump(exclude={"name"}))

@@ -1,4 +1,4 @@
-"""How near the polygons that were found run to the true ones."""
+"""How near the boundaries that were found run to the true ones."""
 
 import cv2
 import numpy as np

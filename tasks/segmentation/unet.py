@@ -22,7 +22,7 @@ class UNet(nn.Module):
     trains only where that is on.
 
     Args:
-        backbone: with its weights and frozen stages.
+        backbone: that the decoder is on.
         num_classes: logits a pixel.
         norm: of the decoder; the backbone was made with the same.
         decoder_channels: widths, coarsest first; how many there are is the depth.

@@ -130,6 +130,10 @@ def read_state(folder: Path) -> TrainingState:
     except Exception as error:  # torch.load's failures have no common class
         reason = str(error).splitlines()[:1]
         raise InputError(f"{path}: cannot be resumed from: {' '.join(reason)}") from None
+    if written > FORMAT:
+        raise InputError(
+            f"{path}: has format {written}, this version of vertebra reads up to {FORMAT}: install a newer one"
+        )
     raise InputError(
         f"{path}: has format {written}, this version resumes from format {FORMAT} alone: finish the run with the "
         f"version that began it, or start another with --weights {folder}"

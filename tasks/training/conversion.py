@@ -42,6 +42,8 @@ _HEADS = {
     "upernet": (*_PIXELS, "channels"),
 }
 
+_ANCHOR_SCALES = {"retinanet": 4.0}  # what None meant; 8 for the others
+
 
 def convert_description(description: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """A description of any format up to `FORMAT`, in that format.
@@ -55,7 +57,9 @@ def convert_description(description: Mapping[str, Any], path: Path) -> dict[str,
     if not isinstance(description, Mapping) or not isinstance(description.get("head", {}), Mapping):
         raise InputError(f"{path}: not a description of a model")
     written = description.get("format", 0)
-    if not isinstance(written, int) or written > FORMAT:
+    if type(written) is not int or written < 0:
+        raise InputError(f"{path}: not a description of a model: it has the format {written!r}")
+    if written > FORMAT:
         raise InputError(
             f"{path}: has format {written}, this version of vertebra reads up to {FORMAT}: install a newer one"
         )
@@ -67,9 +71,12 @@ def convert_description(description: Mapping[str, Any], path: Path) -> dict[str,
 
 def _from_0(description: dict[str, Any]) -> dict[str, Any]:
     head = description.get("head", {})
-    own = _HEADS.get(head.get("name"), ())
-    # An anchor scale of None meant the head's own.
-    kept = {name: value for name, value in head.items() if name in own and (name, value) != ("anchor_scale", None)}
+    kind = str(head.get("name"))
+    if kind not in _HEADS:
+        return description
+    kept = {name: value for name, value in head.items() if name in _HEADS[kind]}
+    if "anchor_scale" in kept and kept["anchor_scale"] is None:
+        kept["anchor_scale"] = _ANCHOR_SCALES.get(kind, 8.0)
     return description | {"head": kept}
 
 

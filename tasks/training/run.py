@@ -34,7 +34,7 @@ class Run:
         """Make the folder, with its settings and an empty log.
 
         Raises:
-            InputError: the folder cannot be transformed.
+            InputError: the folder cannot be created.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

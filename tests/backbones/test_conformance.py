@@ -37,7 +37,7 @@ def test_a_fixed_size_is_tried_alone() -> None:
 
 
 class _Drifting(Backbone):
-    """A plugin with the findings that users of other libraries know."""
+    """A plugin with the defects that users of other libraries know."""
 
     def __init__(self, in_channels: int = 3, norm: str = "batch") -> None:
         super().__init__()

@@ -6,6 +6,7 @@ import torch
 from torchvision.transforms.v2.functional import normalize, to_dtype
 
 from backbones import Normalize, create_backbone
+from tasks import create_task
 
 
 def test_equals_torchvisions_normalize() -> None:
@@ -28,8 +29,19 @@ def test_follows_weights_that_are_loaded_later() -> None:
     assert (module(white) == 2).all()
 
 
-def test_is_not_in_the_state_dict_and_moves_with_the_model() -> None:
+def test_nothing_of_it_is_in_the_state_dict() -> None:
     module = Normalize(create_backbone("resnet18"))
+    module(torch.zeros(3, 4, 4, dtype=torch.uint8))
     assert not module.state_dict()
-    assert not list(module.parameters())
-    assert module.to("meta").mean.device.type == "meta"
+    assert not list(module.buffers())
+    assert module.half()(torch.zeros(3, 4, 4, dtype=torch.uint8)).dtype == torch.float32
+
+
+def test_a_model_made_on_the_meta_device_normalises_too() -> None:
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    real = create_task("segmentation", create_backbone("resnet18"), ["a", "b"]).model.eval()
+    with torch.device("meta"):
+        model = create_task("segmentation", create_backbone("resnet18"), ["a", "b"]).model.eval()
+    model.to_empty(device="cpu").load_state_dict(real.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(model(images)[0], real(images)[0])

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import backbones
 from backbones import InputError, create_backbone, list_backbones, register_backbone, registry
 from backbones.resnet.variants import VARIANTS
 
@@ -60,3 +61,12 @@ def test_third_party_backbones_are_found() -> None:
     assert backbone(torch.zeros(1, 3, 32, 32))["c5"].shape == (1, 512, 1, 1)
     with pytest.raises(ModuleNotFoundError, match="absent_module"):
         create_backbone("broken")
+
+
+def test_everything_that_is_handed_out_is_there() -> None:
+    assert set(backbones.__all__) <= set(dir(backbones))
+    for name in backbones.__all__:
+        assert getattr(backbones, name) is not None
+    assert backbones.conformance.check_backbone
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = backbones.nothing

@@ -49,7 +49,7 @@ class Sample:
 
     @property
     def file(self) -> Path | None:
-        """Of the image, unless it is transformed."""
+        """Of the image, unless it is rendered."""
         return self.source if isinstance(self.source, Path) else None
 
     @property

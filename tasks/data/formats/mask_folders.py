@@ -12,7 +12,7 @@ from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings
 from tasks.data.formats.format import Format
 from tasks.data.images import IMAGE_SUFFIXES, read_image_size
-from tasks.data.masks.files import ClassMap, MaskFile, read_values
+from tasks.data.masks.mask_files import ClassMap, MaskFile, read_values
 from tasks.data.masks.samples import MaskedSample, MaskedSamples
 
 _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -20,6 +20,7 @@ _MASKS = ("masks", "mask", "labels", "annotations", "SegmentationClass")
 _IGNORED = ("unlabelled", "unlabeled", "void", "ignore")
 _VOC_IGNORED = 255
 _BINARY = {0, 255}
+_OTHER_FORMATS = (".json", ".txt")
 _MOST_CLASSES = 255  # and the label of what is ignored
 
 Pair = tuple[Path, Path]
@@ -88,8 +89,10 @@ def _find_splits(folder: Path, findings: Findings) -> dict[str, list[Pair]]:
 
 
 def _may_hold_masks(folder: Path) -> bool:
-    """Whether it holds images, or nothing yet: annotations/ may hold COCO's files, labels/ YOLO's."""
-    return folder.is_dir() and (bool(_images(folder)) or not any(folder.iterdir()))
+    """Whether it is a folder, and not one of another format: annotations/ may hold COCO's files, labels/ YOLO's."""
+    if not folder.is_dir() or _images(folder):
+        return folder.is_dir()
+    return not any(path.suffix in _OTHER_FORMATS for path in folder.rglob("*"))
 
 
 def _listed(file: Path, images: Path, masks: Path) -> list[Pair]:

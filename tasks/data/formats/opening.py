@@ -14,6 +14,7 @@ from tasks.data.dataset.merging import merge
 from tasks.data.dataset.splits import DataSet, with_val
 from tasks.data.findings import Findings
 from tasks.data.formats.format import Format, LayoutError
+from tasks.data.formats.shapes import masked_shapes_data, shapes_data
 from tasks.data.masks.labels import IGNORE
 
 
@@ -32,10 +33,13 @@ def open_data(
         LayoutError: the folder is missing, empty, of no known layout, or has no such annotations.
         InputError: its content is wrong; or an object has no polygon where they are wanted.
     """
+    if settings.path == SHAPES:
+        if settings.also:
+            raise LayoutError("data.also: shapes cannot be merged with folders")
+        make = masked_shapes_data if annotations == "masks" else shapes_data
+        return make(settings.count, settings.image_size)
     findings = findings or Findings()
     folders = [Path(path) for path in (settings.path, *settings.also)]
-    if settings.path == SHAPES and settings.also:
-        raise LayoutError("data.also: shapes cannot be merged with folders")
     parts = [_format_of(folder, annotations).read(folder, settings, annotations, findings) for folder in folders]
     if not any("val" in part.splits for part in parts):
         # Of each folder by itself, so that merging in another one moves no image between train and val.
@@ -65,12 +69,12 @@ def _format_of(folder: Path, annotations: Annotations) -> Format:
         raise LayoutError(f"{folder}: the data folder is empty")
     for other in _formats():
         if other not in able and other.recognise(folder):
-            names = _either([one.name for one in able if one.precedence])
+            names = _either([one.name for one in able])
             held = " and ".join(other.annotations)
             raise LayoutError(
                 f"{folder}: this is {other.name}, with {held} and no {annotations}; take {names} for them"
             )
-    layouts = _either([f"{one.layout} ({one.name})" for one in able if one.precedence])
+    layouts = _either([f"{one.layout} ({one.name})" for one in able])
     raise LayoutError(f"{folder}: no layout of {annotations} that is known here; wanted are {layouts}")
 
 

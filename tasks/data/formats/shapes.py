@@ -2,21 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from tasks.config import SHAPES, Annotations, DataSettings
 from tasks.data.dataset.objects import Objects, build_table
 from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
-from tasks.data.findings import Findings, Place
-from tasks.data.formats.format import Format
+from tasks.data.findings import Place
 from tasks.data.masks.samples import MaskedSample, MaskedSamples
 
 CLASSES = ("circle", "square", "triangle")
@@ -151,23 +147,3 @@ def masked_shapes_data(count: int, side: int, seed: int = 0) -> DataSet[MaskedSa
 
 def _images(count: int, side: int, seed: int) -> list[ShapesImage]:
     return [ShapesImage(seed, index, side, side) for index in range(count + max(16, count // 10))]
-
-
-def recognise(folder: Path) -> bool:
-    return folder == Path(SHAPES)
-
-
-def read(folder: Path, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[Any]:
-    """Images of `settings.image_size`, `settings.count` of them to train on."""
-    masked = annotations == "masks"
-    return (masked_shapes_data if masked else shapes_data)(settings.count, settings.image_size)
-
-
-FORMAT = Format(
-    name="built-in shapes",
-    layout=SHAPES,
-    annotations=("boxes", "polygons", "masks"),
-    precedence=0,
-    recognise=recognise,
-    read=read,
-)

@@ -145,7 +145,7 @@ class Loader:
             num_workers=workers,
             collate_fn=_collate,
             worker_init_fn=_start_worker,
-            # Forked workers share the index; spawned ones would each be sent a copy.
+            # Forked workers share the table; spawned ones would each be sent a copy.
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             persistent_workers=workers > 0,
             # Its own generator: iterating must not draw from the training's own.

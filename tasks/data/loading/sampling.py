@@ -28,7 +28,7 @@ def epoch_repeat_factors(
 
 
 def repeat_factors(presence: NDArray[np.bool_], threshold: float) -> NDArray[np.float64]:
-    """LVIS's (Gupta et al. 2019, section 5): a class on the share f of the images has max(1, sqrt(threshold / f)), a
+    """LVIS's (Gupta et al. 2019, section 5): a class on the share f of the images has max(1, sqrt(threshold / f)), an
     image the largest of its classes.
 
     Args:
@@ -40,7 +40,7 @@ def repeat_factors(presence: NDArray[np.bool_], threshold: float) -> NDArray[np.
 
 
 def class_weights(presence: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """In proportion to 1 over the number of images that show an image's rarest class, and so that the mean is 1. A
+    """In proportion to 1 over the number of images that show an image's rarest class, and so that the mean is 1. An
     image without objects weighs as one of the most frequent class."""
     number = presence.sum(axis=0)
     each = np.where(number > 0, 1 / np.maximum(number, 1), 0.0)

@@ -29,7 +29,7 @@ class MaskedSample:
 
     @property
     def file(self) -> Path | None:
-        """Of the image, unless it is transformed."""
+        """Of the image, unless it is rendered."""
         return self.source if isinstance(self.source, Path) else None
 
     def read(self) -> NDArray[np.uint8]:

@@ -41,7 +41,7 @@ def test_findings_as_json_and_on_a_page(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(("task", "augment"), [("detection", "mosaic"), ("segmentation", "strong")])
-def test_augmentations_are_shown(tmp_path: Path, task: str, augment: str) -> None:
+def test_augmentations_go_on_a_sheet(tmp_path: Path, task: str, augment: str) -> None:
     argv = f"doctor --task {task} --data.count 8 --data.augment {augment} --image-size 64 --show-augmentations 3"
     assert vertebra([*argv.split(), "--output", str(tmp_path)]) == 0
     with Image.open(tmp_path / "augmentations.jpg") as sheet:

@@ -1,5 +1,7 @@
 """Flags, files and defaults come together; what does not fit is one line that names it."""
 
+import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.commands.settings import parse_settings
-from tasks.config import SettingsError, find_recipe, get, list_recipes, merge, read_yaml
+from tasks.commands.train_settings import parse_settings
+from tasks.config import DataSettings, SettingsError, find_recipe, get, list_recipes, merge, read_yaml
+from tasks.heads import list_heads
 from tests.heads import run_settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -170,3 +173,67 @@ def test_help_needs_no_torch() -> None:
     assert done.returncode == 0, done.stderr
     for flag in ("--task", "--config", "--resume", "--save-every", "--head.anchor-scale", "--weights"):
         assert flag in done.stdout
+
+
+@pytest.mark.filterwarnings("ignore:.* has no such settings, left out of the file's")
+@pytest.mark.parametrize("recipe", list_recipes())
+def test_a_flag_wins_over_a_recipes_head_and_task(recipe: str) -> None:
+    task = recipe.partition("/")[0]
+    for head in list_heads(task):
+        assert parse_settings(["--config", recipe, "--head", head]).head.name == head
+    other = "segmentation" if task == "detection" else "detection"
+    settings = parse_settings(["--config", recipe, "--task", other])
+    assert (settings.task, settings.head.task) == (other, other)
+
+
+def test_what_only_the_files_head_has_is_left_out_and_named(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("head: {name: unet, center: true, loss: dice}\ntask: segmentation\n")
+    with pytest.warns(UserWarning, match=r"^pan has no such settings, left out of the file's: head\.center$"):
+        settings = parse_settings(["--config", str(file), "--head", "pan"])
+    assert get(settings, "head.loss") == "dice"
+    file.write_text("head: {name: unet, centre: true}\ntask: segmentation\n")
+    with pytest.raises(SettingsError, match=r"head\.centre: pan has no such setting"):  # a typo is still one
+        parse_settings(["--config", str(file), "--head", "pan"])
+
+
+def test_another_head_contradicts_the_run_that_is_resumed(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("task: detection\nhead: {name: faster_rcnn}\n")
+    for flags, message in (
+        (
+            ["--head", "fcos"],
+            r"head\.name: 'fcos' contradicts 'faster_rcnn' in .*config\.yaml, which --resume goes on with",
+        ),
+        (["--task", "segmentation"], r"task: 'segmentation' contradicts 'detection' in .*config\.yaml"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            parse_settings(["--resume", "--output", str(tmp_path), *flags])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("head: 3", "head.name: 3 is not known"),
+        ("head: [unet]", "head.name: ['unet'] is not known; did you mean 'unet'?"),
+        ("task: 3", "task: 3 is not known"),
+        ("task: null", "task: None is not known"),
+    ],
+)
+def test_what_is_no_name_is_named(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        parse_settings(["--config", str(file)])
+
+
+def test_a_group_alone_names_its_settings_by_their_paths() -> None:
+    with pytest.raises(SettingsError, match=r"^data\.imgsize: there is no such setting; did you mean data\.image_size"):
+        DataSettings(imgsize=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("head", list_heads())
+def test_settings_survive_pickle(head: str) -> None:
+    settings = run_settings(head, data={"image_size": 96})
+    again = pickle.loads(pickle.dumps(settings))
+    assert again == settings
+    assert type(again) is type(settings)

@@ -142,7 +142,7 @@ def test_the_threshold_of_the_best_f1_by_hand(evaluator: Evaluator) -> None:
 
 
 @both
-def test_masks_are_judged_by_themselves(evaluator: Evaluator) -> None:
+def test_masks_are_evaluated_by_themselves(evaluator: Evaluator) -> None:
     """Both boxes are right; one mask is the whole object, the other half of it."""
     samples = shape_samples([ShapesImage(0, 0, 64, 64), ShapesImage(0, 1, 64, 64)])
     metric = CocoMetric(samples, CLASSES, evaluator, masks=True)

@@ -14,6 +14,7 @@ from backbones import InputError
 from tasks import load_predictor
 from tasks.assembly import task_from_checkpoint, task_from_settings
 from tasks.commands import main
+from tasks.commands.train_settings import parse_settings
 from tasks.config import DataSettings
 from tasks.data import Loader, open_data
 from tasks.heads import find_head, list_heads
@@ -96,7 +97,7 @@ def test_a_newer_format_is_refused(old: tuple[Path, dict[str, Any]], capsys: pyt
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-    with pytest.raises(InputError, match=f"has format {FORMAT + 1}, this version resumes from format {FORMAT} alone"):
+    with pytest.raises(InputError, match=f"has format {FORMAT + 1}, this version of vertebra reads up to {FORMAT}"):
         read_state(run / "last")
 
 
@@ -106,11 +107,33 @@ def test_every_heads_description_is_converted(name: str) -> None:
     head = next(find_head(name, task) for task in OLD if name in list_heads(task))
     flat = OLD[head.task]["model.json"]["head"] | {"name": name, "anchor_scale": None}
     converted = convert_description({"head": flat}, Path("model.json"))["head"]
-    assert set(converted) == set(head.model_fields) - {"anchor_scale"}
+    assert set(converted) == set(head.model_fields)
     assert head(**converted).name == name
+    assert converted.get("anchor_scale", 4) == (4 if name == "retinanet" or "anchor_scale" not in converted else 8)
 
 
-@pytest.mark.parametrize("content", [[], "text", {"format": "one"}, {"head": []}])
+@pytest.mark.parametrize("content", [[], "text", {"format": "one"}, {"format": True}, {"format": -1}, {"head": []}])
 def test_what_is_no_description_is_named(content: Any) -> None:
-    with pytest.raises(InputError, match=r"^model\.json: (not a description of a model|has format one)"):
+    with pytest.raises(InputError, match=r"^model\.json: not a description of a model"):
         convert_description(content, Path("model.json"))
+
+
+@pytest.mark.parametrize(
+    "change", [{"task": None}, {"head": {"name": ["unet"]}}, {"backbone": {"nme": 1}}, {"mean": 3}]
+)
+def test_a_damaged_description_is_one_line(
+    old: tuple[Path, dict[str, Any]], change: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, content = old
+    (run / "best/model.json").write_text(json.dumps(content["model.json"] | change))
+    settings = run_settings(backbone={"name": "resnet18", "weights": str(run)})
+    with pytest.raises(InputError, match=r"model\.json: not a description of a model"):
+        task_from_settings(settings, ["a"])
+    assert main(["evaluate", str(run), "--workers", "0"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_its_config_repeats_the_run(old: tuple[Path, dict[str, Any]]) -> None:
+    run, content = old
+    settings = parse_settings(["--config", str(run / "config.yaml")])
+    assert settings.head.model_dump(mode="json").items() <= content["model.json"]["head"].items()

@@ -7,11 +7,11 @@ import pytest
 
 from backbones import InputError
 from tasks.config import Annotations, DataSettings
-from tasks.data.formats import coco, mask_folders, shapes, voc, yolo
+from tasks.data.formats import coco, mask_folders, voc, yolo
 from tasks.data.formats.opening import open_data
 from tests.tasks.doctor.planted import CLEAN
 
-FORMATS = {module.FORMAT.name: module.FORMAT for module in (coco, mask_folders, shapes, voc, yolo)}
+FORMATS = {module.FORMAT.name: module.FORMAT for module in (coco, mask_folders, voc, yolo)}
 OWNERS = {"coco": "COCO", "voc": "Pascal VOC", "yolo": "YOLO", "masks": "mask folders"}
 
 
@@ -47,3 +47,25 @@ def test_annotations_of_coco_are_no_masks(tmp_path: Path) -> None:
         (tmp_path / "other" / name).mkdir(parents=True)
     with pytest.raises(InputError, match="masks: the mask folder is empty"):
         open_data(DataSettings(path=str(tmp_path / "other")), "masks")
+
+
+@pytest.mark.parametrize("name", ["./shapes", "shapes/"])
+def test_a_folder_called_shapes_is_a_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="there is no such data folder"):
+        open_data(DataSettings(path=name))
+    folder = CLEAN["coco"](tmp_path / "shapes")
+    assert open_data(DataSettings(path=name)).layout == "COCO"
+    assert open_data(DataSettings()).layout == "built-in shapes"
+    CLEAN["voc"](tmp_path / "more")
+    assert len(open_data(DataSettings(path=str(tmp_path / "more"), also=("shapes",))).splits["train"]) == 24
+    assert folder.is_dir()
+
+
+def test_a_folder_of_masks_that_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
+    """Another val split would be taken from train."""
+    folder = CLEAN["masks"](tmp_path / "data")
+    for file in sorted((folder / "val/masks").iterdir()):
+        file.rename(file.with_suffix(".gif"))
+    with pytest.raises(InputError, match="masks: the mask folder is empty"):
+        open_data(DataSettings(path=str(folder)), "masks")

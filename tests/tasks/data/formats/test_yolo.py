@@ -53,7 +53,7 @@ def test_the_same_boxes_as_coco_to_a_ten_thousandth_of_a_pixel(
         assert np.abs(mine.boxes - theirs.boxes).max(initial=0) < 1e-4
 
 
-def test_polygons_are_boxes_and_polygons(yolo: Write) -> None:
+def test_polygons_are_boxes_and_masks(yolo: Write) -> None:
     folder = yolo({"train": {"a": []}, "val": {"v": []}})
     (folder / "labels/train/a.txt").write_text("1 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5\n")
     sample = _open(folder, "polygons").splits["train"][0]

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from backbones import Backbone, InputError
-from tasks.assembly.settings import build_backbone
-from tasks.assembly.task import create_task
+from tasks.assembly.create import create_task
+from tasks.assembly.from_settings import build_backbone
 from tasks.config import BackboneSettings, Settings, SettingsError
 from tasks.detection import Evaluator
 from tasks.heads import find_head

@@ -20,14 +20,15 @@ def find_head(name: str | None, task: str) -> type[HeadSettings]:
     Raises:
         SettingsError: there is no such task or head, or the head is for another task.
     """
-    if task not in DEFAULT_HEADS:
+    if not isinstance(task, str) or task not in DEFAULT_HEADS:
         raise SettingsError(
-            f"task: {task!r} is not known{nearest(task, DEFAULT_HEADS)} (known: {', '.join(DEFAULT_HEADS)})"
+            f"task: {task!r} is not known{nearest(str(task), DEFAULT_HEADS)} (known: {', '.join(DEFAULT_HEADS)})"
         )
     name = DEFAULT_HEADS[task] if name is None else name
-    if name not in _heads():
+    if not isinstance(name, str) or name not in _heads():
         raise SettingsError(
-            f"head.name: {name!r} is not known{nearest(name, _heads())} (for {task}: {', '.join(list_heads(task))})"
+            f"head.name: {name!r} is not known{nearest(str(name), _heads())} "
+            f"(for {task}: {', '.join(list_heads(task))})"
         )
     head = _heads()[name]
     if head.task != task:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from backbones import Backbone
+from backbones import Backbone, InputError
 from tasks.config import HeadSettings, SettingsError
 from tasks.detection import DetectionTask, Evaluator
 from tasks.heads import find_head
@@ -20,8 +20,7 @@ def find_task(name: str) -> type[DetectionTask] | type[SegmentationTask]:
     Raises:
         SettingsError: there is no such task.
     """
-    if name not in _TASKS:
-        raise SettingsError(f"task {name!r} is not known (known: {', '.join(_TASKS)})")
+    find_head(None, name)
     return _TASKS[name]
 
 
@@ -30,7 +29,7 @@ def create_task(
     backbone: Backbone,
     classes: Sequence[str],
     *,
-    head: HeadSettings | None = None,
+    head: HeadSettings | str | None = None,
     norm: str = "batch",
     evaluator: Evaluator = "hotcoco",
 ) -> Task:
@@ -40,7 +39,7 @@ def create_task(
         task: detection | segmentation.
         backbone: as `create_backbone` makes it.
         classes: the names; in detection without a background.
-        head: its settings; those of the task's default head where None.
+        head: its settings, or its name; the task's default head where None.
         norm: of a segmenter's decoder, or of a v2 detector's head.
         evaluator: of detections, hotcoco | pycocotools.
 
@@ -48,11 +47,13 @@ def create_task(
         The task; its `model` is an ordinary module.
 
     Raises:
-        SettingsError: an unknown task, or a head that is not for it.
-        InputError: a backbone that the head cannot be on.
+        InputError: an unknown task, a head that is not for it, or a backbone that the head cannot be on.
     """
-    head = find_head(None, task)() if head is None else head
-    find_head(head.name, task)
+    try:
+        kind = find_head(head.name if isinstance(head, HeadSettings) else head, task)
+    except SettingsError as error:
+        raise InputError(str(error)) from None
+    head = head if isinstance(head, HeadSettings) else kind()
     network = head.build(backbone, len(classes), norm)
     created: Task = find_task(task)(backbone, classes, head, network)  # type: ignore[arg-type]
     if isinstance(created, DetectionTask):

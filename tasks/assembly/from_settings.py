@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from backbones import Backbone, InputError, create_backbone
+from tasks.assembly.create import create_task
 from tasks.assembly.initial_weights import find_initial_weights, load_initial_weights
-from tasks.assembly.task import create_task
 from tasks.config import BackboneSettings, HeadSettings, Settings
 from tasks.task import Task
 
