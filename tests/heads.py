@@ -4,6 +4,7 @@ from typing import Any
 
 from tasks.config import HeadSettings, Settings, settings_for
 from tasks.heads import find_head, list_heads
+from tasks.training import find_optimizer, find_schedule
 
 
 def head(name: str = "faster_rcnn", **options: Any) -> HeadSettings:
@@ -11,9 +12,11 @@ def head(name: str = "faster_rcnn", **options: Any) -> HeadSettings:
     return _class(name)(**options)
 
 
-def run_settings(head_name: str = "faster_rcnn", **groups: Any) -> Settings:
-    """The settings of a run with this head."""
-    return settings_for(_class(head_name))(**groups)
+def run_settings(head_name: str = "faster_rcnn", optim: Any = None, schedule: Any = None, **groups: Any) -> Settings:
+    """The settings of a run with this head, and with the optimizer and the schedule that these groups name."""
+    optim, schedule = optim or {}, schedule or {}
+    kinds = find_optimizer(optim.get("name", "sgd")), find_schedule(schedule.get("name", "cosine"))
+    return settings_for(_class(head_name), *kinds)(optim=optim, schedule=schedule, **groups)
 
 
 def _class(name: str) -> type[HeadSettings]:

@@ -37,20 +37,24 @@ APART = (
     ("tasks.doctor", "tasks.deploy", "tasks.benchmark"),
 )
 TORCH = ("torch", "torchvision", "timm", "segmentation_models_pytorch", "accelerate")
+# What is asked for settings before torch is.
+TORCH_LATE = ("tasks.heads", "tasks.training.optimizers", "tasks.training.schedules", "tasks.training._lookup")
 # What imports by a name that it has found: an import that cannot be read here.
 BY_NAME = (
     "backbones",
     "tasks",
     "tasks.benchmark",
     "tasks.commands",
-    "tasks.heads._lookup",
-    "tasks.data.formats.opening",
+    "tasks.training",
+    "tasks.config.by_name",
 )
 # How a file of these rooms shows that it is found by its name; such files know nothing of each other.
 FOUND_BY_NAME = {
     "tasks.heads": "class Head(",
     "tasks.data.formats": "FORMAT = Format(",
     "tasks.commands": "def main(argv: list[str]) ",
+    "tasks.training.optimizers": "class Optimizer(",
+    "tasks.training.schedules": "class Schedule(",
 }
 
 
@@ -124,7 +128,8 @@ class House:
                 if is_within(one.importer, ours) and any(is_within(one.module, it) for it in group if it != ours):
                     yield f"{one}: these are apart"
         needs_torch = one.module.partition(".")[0] in TORCH
-        if needs_torch and (room == "tasks.config" or (room == "tasks.heads" and one.at_start)):
+        late = any(is_within(one.importer, it) for it in TORCH_LATE) and one.at_start
+        if needs_torch and (room == "tasks.config" or late):
             yield f"{one}: {room} needs no torch"
         if room == "tasks.heads" and one.at_start and other not in (None, room, "backbones", "tasks.config"):
             yield f"{one}: what a head is built from is imported when it is built"

@@ -66,7 +66,9 @@ def test_every_room_is_there_and_says_what_it_is_for() -> None:
         ("tasks.heads.unet", "from torch import nn", "tasks.heads needs no torch"),
         ("tasks.heads.pan", "import segmentation_models_pytorch", "tasks.heads needs no torch"),
         ("tasks.heads.unet", "from tasks.segmentation import UNet", "imported when it is built"),
+        ("tasks.training.optimizers.sgd", "import torch", "tasks.training needs no torch"),
         # files that are found by name
+        ("tasks.training.schedules.cosine", "import tasks.training.schedules.restarts", "know nothing of each other"),
         ("tasks.heads.mask_rcnn", "from tasks.heads.faster_rcnn import Head", "know nothing of each other"),
         ("tasks.data.formats.voc", "from tasks.data.formats.coco import read", "know nothing of each other"),
         ("tasks.commands.predict", "from tasks.commands.evaluate import main", "know nothing of each other"),
@@ -91,7 +93,9 @@ def test_a_file_in_no_room_is_found() -> None:
     assert House(sources, HOUSE.packages).violations() == ["tasks.extras: is in no room"]
 
 
-@pytest.mark.parametrize("module", ["tasks.config", "tasks.heads", "tasks.commands.train_settings", "tasks.benchmark"])
+@pytest.mark.parametrize(
+    "module", ["tasks.config", "tasks.heads", "tasks.training", "tasks.commands.train_settings", "tasks.benchmark"]
+)
 def test_settings_and_heads_need_no_torch(module: str) -> None:
     code = f"import sys, {module}\nassert 'torch' not in sys.modules, sorted(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

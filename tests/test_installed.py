@@ -98,7 +98,7 @@ def test_a_path_wins_over_a_recipe_of_its_name(site: Path, tmp_path: Path) -> No
     (tmp_path / "detection/shapes").write_text("optim: {lrr: 1}\n")
     done = _vertebra(site, tmp_path, "train", "--config", "detection/shapes")
     assert done.returncode == 2
-    assert "optim.lrr: there is no such setting" in done.stderr
+    assert "optim.lrr: adamw has no such setting" in done.stderr
 
 
 @pytest.mark.slow

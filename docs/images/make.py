@@ -39,7 +39,7 @@ def predictions(run: Path) -> Image.Image:
 def table(run: Path) -> str:
     """The table that a training ends with, as an SVG that needs no font from elsewhere."""
     summary = json.loads((run / "run.json").read_text())
-    console = Console(record=True, width=40, file=(run / "table.txt").open("w"))
+    console = Console(record=True, markup=False, width=40, file=(run / "table.txt").open("w"))
     console.print(metrics_table({"val": summary["metrics"]}, f"best checkpoint (epoch {summary['best']['epoch']})"))
     template = re.sub(r"@font-face \{\{.*?\}\}|<!--.*?-->", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     return console.export_svg(title="vertebra train", code_format=template)

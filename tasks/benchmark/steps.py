@@ -123,12 +123,11 @@ def _pretend_pretrained(backbone: Any, work: Work) -> Any:
 def _stepper(model: Any, losses: Callable[["Batch"], Any], precision: str) -> Callable[["Batch"], None]:
     import torch
 
-    from tasks.config import OptimSettings
-    from tasks.training import autocast, make_optimizer
+    from tasks.training import autocast, find_optimizer, make_optimizer
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).to(memory_format=torch.channels_last).train()
-    optimizer = make_optimizer(model, OptimSettings(lr=1e-3))
+    optimizer = make_optimizer(model, find_optimizer("sgd")(lr=1e-3))
 
     def step(batch: "Batch") -> None:
         with autocast(device, precision):

@@ -1,13 +1,12 @@
 """`benchmark`: ours against the peers on the same work, in turn, in one run."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 from rich.console import Console
 
 from tasks.commands.cli import parse, run_command
-from tasks.config import Group
+from tasks.config import Group, UserPath
 
 
 class BenchmarkArguments(Group):
@@ -36,7 +35,7 @@ class BenchmarkArguments(Group):
     """index: processes that read images."""
     rounds: int = Field(3, ge=1)
     """index and evaluation: how often each is timed, in turn."""
-    folder: Path | None = None
+    folder: UserPath | None = None
     """index: where the synthetic data goes. None: a temporary folder."""
 
 

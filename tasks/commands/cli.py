@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import tyro
 from rich.console import Console
 
-from tasks.config import Group, HeadSettings, SettingsError, nearest_setting
+from tasks.config import Group, NamedGroup, SettingsError, nearest_flag
 
 T = TypeVar("T", bound=Group)
 
@@ -57,10 +57,9 @@ def _unknown_flag(flag: str, kind: type[Group]) -> str:
     path = flag.lstrip("-").replace("-", "_")
     groups = {name: field.annotation for name, field in kind.model_fields.items()}
     group, refusal = groups.get(path.partition(".")[0]), "there is no such flag"
-    if isinstance(group, type) and issubclass(group, HeadSettings):
+    if isinstance(group, type) and issubclass(group, NamedGroup):
         refusal = group.refusal()
-    near = nearest_setting(path, kind).replace("did you mean ", "did you mean --").replace("_", "-")
-    return f"{flag}: {refusal}{near}"
+    return f"{flag}: {refusal}{nearest_flag(flag, kind)}"
 
 
 def _unboxed(report: str) -> str:
@@ -77,12 +76,13 @@ def run_command(command: Callable[[Console], int]) -> int:
         What the command returns; 1 where a training cannot go on, 2 for wrong input, 130 or 143 where
         a signal stopped it.
     """
-    # torchrun numbers its processes; the first one speaks for all.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
-    console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
+    # Without markup: paths and names of classes may have brackets.
+    # torchrun numbers its processes; the first one speaks for all.
+    console = Console(markup=False, highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_args, **_kwargs: console.print(f"warning: {message}", markup=False)
+        warnings.showwarning = lambda message, *_args, **_kwargs: console.print(f"warning: {message}")
         try:
             return command(console)
         except KeyboardInterrupt:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from pydantic import Field
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Column, Table
+from rich.text import Text
 
 from tasks.commands.cli import parse, run_command
-from tasks.config import DataSettings, Group
+from tasks.config import DataSettings, Group, UserPath
 from tasks.heads import find_head
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ class DoctorArguments(Group):
     """Detection: at most so many objects of an image are found."""
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print everything as JSON instead of tables."""
-    fix: Path | None = None
+    fix: UserPath | None = None
     """A new folder for the annotation files in which something can be corrected safely."""
     show_augmentations: int = Field(0, ge=0)
     """So many images of train as they are and as training will see them, on a contact sheet."""
-    output: Path | None = None
+    output: UserPath | None = None
     """Where the page of the worst images and the contact sheet go. None: runs/doctor-<data>."""
 
 
@@ -56,8 +56,8 @@ def _doctor(arguments: DoctorArguments, console: Console) -> int:
     annotations = find_head(arguments.head, arguments.task).annotations
     from tasks.doctor import examine
 
-    messages = Console(file=sys.stderr, highlight=False, soft_wrap=True) if arguments.as_json else console
-    warnings.showwarning = lambda message, *_args, **_kwargs: messages.print(f"warning: {message}", markup=False)
+    messages = Console(file=sys.stderr, markup=False, highlight=False, soft_wrap=True) if arguments.as_json else console
+    warnings.showwarning = lambda message, *_args, **_kwargs: messages.print(f"warning: {message}")
     with Progress(console=messages, transient=True) as bar:
 
         def progress(items: Any, what: str) -> Iterable[Any]:
@@ -81,18 +81,18 @@ def _doctor(arguments: DoctorArguments, console: Console) -> int:
 
 def _print(found: "Examination", folder: str, console: Console) -> None:
     if found.data is not None:
-        console.print(str(found.data), markup=False)
+        console.print(str(found.data))
     if found.groups:
         table = Table("", "", "", Column("the first", overflow="fold"), "what to do", show_lines=True)
         for group in found.groups:
             check, first = group.check, group.findings[0].message.removeprefix(folder)
-            level = f"[{_COLOURS[check.level]}]{check.level}[/]"
-            table.add_row(level, str(len(group.findings)), check.what, escape(first), check.cure)
+            level = Text(check.level, style=_COLOURS[check.level])
+            table.add_row(level, str(len(group.findings)), check.what, first, check.cure)
         console.print(table, soft_wrap=False)
     if found.data is not None:
         counts = Table("class", *found.counts, title="objects" if _has_boxes(found) else "pixels", title_justify="left")
         for label, name in enumerate(found.data.classes):
-            counts.add_row(escape(name), *(f"{values[label]:,}" for values in found.counts.values()))
+            counts.add_row(name, *(f"{values[label]:,}" for values in found.counts.values()))
         console.print(counts)
     numbers = dict.fromkeys(_COLOURS, 0)
     for group in found.groups:
@@ -147,14 +147,14 @@ def _write_pages(arguments: DoctorArguments, found: "Examination", console: Cons
     if (page := worst_images(found)) is not None:
         path = _writable(output / "worst.html")
         path.write_text(page[0], encoding="utf-8", errors="backslashreplace")
-        console.print(f"{path}: {page[1]}", markup=False)
+        console.print(f"{path}: {page[1]}")
     if not arguments.show_augmentations or found.data is None:
         return
     sheet = augmentation_sheet(found.data, arguments.task, arguments.data, arguments.show_augmentations)
     if sheet is not None:
         path = _writable(output / "augmentations.jpg")
         sheet.save(path, quality=90)
-        console.print(f"{path}: as they are, and augmented by {arguments.data.augment!r}", markup=False)
+        console.print(f"{path}: as they are, and augmented by {arguments.data.augment!r}")
 
 
 def _fix(arguments: DoctorArguments, found: "Examination", console: Console) -> None:
@@ -164,7 +164,7 @@ def _fix(arguments: DoctorArguments, found: "Examination", console: Console) -> 
     findings = [finding for group in found.groups for finding in group.findings]
     written = fix(findings, [Path(path) for path in (arguments.data.path, *arguments.data.also)], arguments.fix)
     for path in written:
-        console.print(f"{path}: corrected", markup=False)
+        console.print(f"{path}: corrected")
     if not written:
         console.print("nothing that can be corrected safely")
 

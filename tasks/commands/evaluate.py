@@ -1,7 +1,6 @@
 """`evaluate`: the metrics of a trained model on a split."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.commands.cli import parse, run_command
-from tasks.config import DataSettings, Group, read_yaml
+from tasks.config import DataSettings, Group, UserPath, UserText, read_yaml
 
 if TYPE_CHECKING:
     from tasks.data import DataSet
@@ -20,17 +19,17 @@ if TYPE_CHECKING:
 class EvaluateArguments(Group):
     """What to evaluate, and on what."""
 
-    run: tyro.conf.Positional[Path]
+    run: tyro.conf.Positional[UserPath]
     """A run's folder, or a checkpoint in it."""
     split: Literal["train", "val", "test"] = "val"
     """Which images."""
-    data: str | None = None
+    data: UserText | None = None
     """Another data set with the same classes. None: the run's own."""
     workers: int = Field(1, ge=0)
     """Processes that read images."""
     evaluator: Literal["hotcoco", "pycocotools"] = "hotcoco"
     """Who computes the COCO metrics."""
-    results: Path | None = None
+    results: UserPath | None = None
     """Detection: write what is found there, as a COCO result file."""
     mistakes: bool = False
     """Detection: also say what kinds of mistakes are made (TIDE), and which classes are taken for which."""
@@ -70,7 +69,7 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     )
     annotations = find_head(description["head"]["name"], task.name).annotations
     data = with_classes(open_data(settings, annotations), task.classes)
-    console.print(str(data), markup=False)
+    console.print(str(data))
     if arguments.split not in data.splits:
         raise InputError(f"{settings.path}: has no {arguments.split} split (it has {', '.join(data.splits)})")
     loader = Loader(
@@ -100,7 +99,7 @@ def _print_more(arguments: EvaluateArguments, metric: "CocoMetric", data: "DataS
             arguments.results.write_text(json.dumps(found), encoding="utf-8")
         except OSError as error:
             raise InputError(f"{arguments.results}: cannot be written: {error.strerror}") from None
-        console.print(f"{arguments.results}: {len(found)} detections", markup=False)
+        console.print(f"{arguments.results}: {len(found)} detections")
     if arguments.mistakes:
         seen = mistakes(metric)
         table = Table("mistake", "AP50 without", "number", title="TIDE", title_justify="left")
@@ -108,4 +107,4 @@ def _print_more(arguments: EvaluateArguments, metric: "CocoMetric", data: "DataS
             table.add_row(kind, f"+{gain:.3f}", str(count))
         console.print(table)
         for true, found_as, count in seen.confusions:
-            console.print(f"{true} taken for {found_as}: {count}", markup=False)
+            console.print(f"{true} taken for {found_as}: {count}")

@@ -18,13 +18,13 @@ _SAID_ALREADY = ("class-unused", "class-not-in-train")
 
 def print_data(settings: Settings, data: "DataSet[Any]", console: Console) -> None:
     """The data set, what is left out of it, and what is odd."""
-    console.print(str(data), markup=False)
+    console.print(str(data))
     for line in data.dropped[:_MOST_DROPPED]:
-        console.print(f"warning: dropped: {line}", markup=False)
+        console.print(f"warning: dropped: {line}")
     if data.dropped:
         console.print(f"warning: boxes dropped in all: {len(data.dropped)}")
     if missing := data.classes_without_objects():
-        console.print(f"warning: train has nothing of: {', '.join(missing)}", markup=False)
+        console.print(f"warning: train has nothing of: {', '.join(missing)}")
     _print_odd(settings, data, console)
 
 
@@ -40,9 +40,9 @@ def _print_odd(settings: Settings, data: "DataSet[Any]", console: Console) -> No
         if finding.level == "warning" and finding.check not in _SAID_ALREADY:
             messages.setdefault(finding.check, []).append(finding.message)
     for check, lines in messages.items():
-        console.print(f"warning: {len(lines)} {CHECKS[check].what} (the first: {lines[0]})", markup=False)
+        console.print(f"warning: {len(lines)} {CHECKS[check].what} (the first: {lines[0]})")
     if messages:
-        console.print(f"warning: {called('doctor')} lists each, and what to do", markup=False)
+        console.print(f"warning: {called('doctor')} lists each, and what to do")
 
 
 def print_anchors(settings: Settings, data: "DataSet[Any]", model: "Module", console: Console) -> None:
@@ -68,5 +68,5 @@ def balanced_head(head: HeadSettings, data: "DataSet[Any]", console: Console) ->
 
     weights = median_frequency_weights(data.splits["train"], len(data.classes))
     listed = ", ".join(f"{name} {weight:g}" for name, weight in zip(data.classes, weights, strict=True))
-    console.print(f"classes weigh by their rarity: {listed}", markup=False)
+    console.print(f"classes weigh by their rarity: {listed}")
     return head.model_copy(update={"class_weights": weights})

@@ -8,21 +8,21 @@ from pydantic import Field
 from rich.console import Console
 
 from tasks.commands.cli import parse, run_command
-from tasks.config import Group
+from tasks.config import Group, UserPath
 
 
 class PredictArguments(Group):
     """What to predict, and where the images go."""
 
-    run: tyro.conf.Positional[Path]
+    run: tyro.conf.Positional[UserPath]
     """A run's folder, or a checkpoint in it."""
-    images: tyro.conf.Positional[tuple[Path, ...]]
+    images: tyro.conf.Positional[tuple[UserPath, ...]]
     """Images, or folders of images."""
-    output: Path
+    output: UserPath
     """The folder for the images with what was found."""
     score: float | None = Field(None, ge=0, le=1)
     """Objects below this score (0..1) are left out. None: for each class the score of the best F1 on val."""
-    results: Path | None = None
+    results: UserPath | None = None
     """Detection: write everything that is found there as well, as a COCO result file."""
 
 
@@ -60,7 +60,7 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
             image = read_image(path)
         except InputError as error:
             skipped += 1
-            console.print(f"warning: skipped: {error}", markup=False)
+            console.print(f"warning: skipped: {error}")
             continue
         found = predictor([image])[0]
         if isinstance(found, Detections):
@@ -73,13 +73,13 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
         else:
             draw_labels(image, found.numpy(), predictor.classes).save(target, quality=92)
             summary = ", ".join(predictor.classes[label] for label in found.unique().tolist())
-        console.print(f"{target}: {summary}", markup=False)
+        console.print(f"{target}: {summary}")
     if arguments.results is not None:
         try:
             arguments.results.write_text(json.dumps(results), encoding="utf-8")
         except OSError as error:
             raise InputError(f"{arguments.results}: cannot be written: {error.strerror}") from None
-        console.print(f"{arguments.results}: {len(results)} detections", markup=False)
+        console.print(f"{arguments.results}: {len(results)} detections")
     return 1 if skipped else 0
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from rich.markup import escape
 from rich.table import Table
 
 
@@ -15,5 +14,5 @@ def metrics_table(splits: Mapping[str, Mapping[str, float]], title: str) -> Tabl
     names = [name for name in next(iter(splits.values())) if name != "images"]
     for name in names:
         values = (metrics[name] for metrics in splits.values())
-        table.add_row(escape(name), *("-" if value < 0 else f"{value:.3f}" for value in values))
+        table.add_row(name, *("-" if value < 0 else f"{value:.3f}" for value in values))
     return table

@@ -47,7 +47,7 @@ def train(settings: Settings, console: Console) -> int:
     torch.manual_seed(settings.seed)
     head = balanced_head(settings.head, data, console)
     task, weights = task_from_settings(settings, data.classes, head, run.last if resumed else None)
-    console.print(f"weights: {weights}", markup=False)
+    console.print(f"weights: {weights}")
     console.print(f"{settings.backbone.name}: {task.backbone.freeze_report()}")
     print_anchors(settings, data, task.model, console)
     loaders = {split: _loader(settings, task, data, split, console) for split in data.splits}

@@ -7,10 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from tasks.commands.cli import parse
 from tasks.config import (
+    DEFAULT_OPTIMIZER,
+    DEFAULT_SCHEDULE,
     SHAPES,
     HeadSettings,
+    NamedGroup,
     Settings,
     SettingsError,
     differences,
@@ -22,6 +27,7 @@ from tasks.config import (
     settings_for,
 )
 from tasks.heads import find_head, list_heads, published_detectors
+from tasks.training import find_optimizer, find_schedule, list_optimizers, list_schedules
 
 _FREE_ON_RESUME = {"config", "output", "resume", "save_every"}
 # Settings of different heads, which a config.yaml from before heads had settings of their own holds together.
@@ -42,18 +48,26 @@ def parse_settings(argv: Sequence[str]) -> Settings:
     own = None
     if own_file is not None and own_file.is_file():
         own = _without_foreign_settings(read_yaml(own_file))
-        _check_same_head(own, given, file, own_file)
+        _check_same_kinds(own, given, file, own_file)
     head = _choose_head(given, merge(own or {}, file))
-    file = _for_head(file, head)
     data = given.data or merge(own or {}, file).get("data", {}).get("path", SHAPES)
     base = {"task": head.task} | run_defaults(head, data) if own is None else own
-    kind = settings_for(head)
+    optimizer = find_optimizer(_chosen("optim", given.optim, base, file) or DEFAULT_OPTIMIZER)
+    schedule = find_schedule(_chosen("schedule", given.schedule, base, file) or DEFAULT_SCHEDULE)
+    kinds: dict[str, type[NamedGroup]] = {"head": head, "optim": optimizer, "schedule": schedule}
+    file, left_out = _for_kinds(file, kinds, base)
+    if left_out:
+        names = ", ".join(kind.model_fields["name"].default for kind in kinds.values())
+        warnings.warn(f"left out of the file's settings, which {names} have not: {', '.join(left_out)}", stacklevel=2)
+    base, _ = _for_kinds(base, kinds, base)
+    kind = settings_for(head, optimizer, schedule)
     settings = parse(
         kind,
         argv,
         command="train",
         description="Train a model; the run's folder holds its settings, log, checkpoints and metrics. "
-        f"Heads of {head.task}: {', '.join(list_heads(head.task))}.",
+        f"Heads of {head.task}: {', '.join(list_heads(head.task))}. Optimizers: {', '.join(list_optimizers())}. "
+        f"Schedules: {', '.join(list_schedules())}.",
         default=kind(**merge(base, file)),
     )
     settings = _absolute(settings)
@@ -73,8 +87,12 @@ def _early(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--task")
     parser.add_argument("--data", "--data.path")
     parser.add_argument("--head", "--head.name")
+    parser.add_argument("--optim", "--optim.name")
+    parser.add_argument("--schedule", "--schedule.name")
     parser.add_argument("--resume", action="store_true")
-    given = argparse.Namespace(config=None, output=None, task=None, data=None, head=None, resume=False)
+    given = argparse.Namespace(
+        config=None, output=None, task=None, data=None, head=None, optim=None, schedule=None, resume=False
+    )
     with contextlib.suppress(argparse.ArgumentError):  # tyro has the better words for it
         parser.parse_known_args(argv, namespace=given)
     return given
@@ -82,43 +100,80 @@ def _early(argv: Sequence[str]) -> argparse.Namespace:
 
 def _own_file(given: argparse.Namespace, file: Mapping[str, Any]) -> Path | None:
     """The config.yaml of the run to resume, or None where there is nothing to resume."""
-    if not (given.resume or file.get("resume")):
+    if not (given.resume or _is_true(file.get("resume", False))):
         return None
     output = given.output or file.get("output")
     if not output:
         raise SettingsError("--resume: needs --output, the folder of the run to go on with")
-    return Path(output) / "config.yaml"
+    return Path(str(output)).expanduser() / "config.yaml"
+
+
+def _is_true(value: Any) -> bool:
+    """As pydantic reads it: also 'off' and 'no'; what is neither is refused with the other settings."""
+    try:
+        return TypeAdapter(bool).validate_python(value)
+    except ValidationError:
+        return False
 
 
 def _choose_head(given: argparse.Namespace, chosen: Mapping[str, Any]) -> type[HeadSettings]:
     """The head that the flags name, or the file; a flag for another task goes with that task's own head."""
     task = given.task or chosen.get("task", "detection")
     other_task = given.task is not None and given.task != chosen.get("task", given.task)
-    return find_head(given.head or (None if other_task else _head_name(chosen)), task)
+    return find_head(given.head or (None if other_task else _name_in(chosen, "head")), task)
 
 
-def _for_head(file: Mapping[str, Any], head: type[HeadSettings]) -> dict[str, Any]:
-    """A file's settings for the head that won over the file's own: what that one alone has is left out, and named."""
-    values = dict(file) | ({"task": head.task} if "task" in file else {})
-    if not isinstance(file.get("head"), Mapping):
-        return values
-    own = find_head(_head_name(file), file.get("task", head.task))
-    if own is head:
-        return values
-    foreign = [key for key in file["head"] if key in own.model_fields and key not in head.model_fields]
-    if foreign:
-        left_out = ", ".join(f"head.{key}" for key in foreign)
-        warnings.warn(f"{_name_of(head)} has no such settings, left out of the file's: {left_out}", stacklevel=2)
-    kept = {key: value for key, value in file["head"].items() if key not in foreign}
-    return values | {"head": kept | {"name": _name_of(head)}}
+def _chosen(group: str, flag: str | None, base: Mapping[str, Any], file: Mapping[str, Any]) -> Any:
+    """The name of a group's kind: the flag's, else the file's, else the default's."""
+    return flag or _name_in(file, group) or _name_in(base, group)
 
 
-def _check_same_head(
+def _for_kinds(
+    values: Mapping[str, Any], kinds: Mapping[str, type[NamedGroup]], base: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Values for the head, optimizer and schedule that won over their own, and the paths of what is left out: what only
+    their own has, and a learning rate, which belongs to its optimizer."""
+    fitted: dict[str, Any] = dict(values)
+    if "task" in values:
+        fitted["task"] = kinds["head"].task  # type: ignore[attr-defined]
+    left_out = []
+    for group, kind in kinds.items():
+        given = values.get(group)
+        if not isinstance(given, Mapping):
+            continue
+        own = _own_kind(group, values, base)
+        foreign = [key for key in given if own is not kind and (_is_only_in(key, own, kind) or key == "lr")]
+        left_out += [f"{group}.{key}" for key in foreign]
+        name = {"name": kind.model_fields["name"].default}
+        fitted[group] = {key: value for key, value in given.items() if key not in foreign} | name
+    return fitted, left_out
+
+
+def _own_kind(group: str, values: Mapping[str, Any], base: Mapping[str, Any]) -> type[NamedGroup]:
+    """The head, optimizer or schedule that values were written for."""
+    name = _name_in(values, group) or _name_in(base, group)
+    if group == "head":
+        return find_head(_name_in(values, group), values.get("task", base.get("task", "detection")))
+    return find_optimizer(name or DEFAULT_OPTIMIZER) if group == "optim" else find_schedule(name or DEFAULT_SCHEDULE)
+
+
+def _is_only_in(key: str, own: type[NamedGroup], other: type[NamedGroup]) -> bool:
+    return key in own.model_fields and key not in other.model_fields
+
+
+def _check_same_kinds(
     own: Mapping[str, Any], given: argparse.Namespace, file: Mapping[str, Any], own_file: Path
 ) -> None:
-    """Raise where flags or a file ask for another task or head than a run's own."""
-    wanted = {"task": given.task or file.get("task"), "head.name": given.head or _head_name(file)}
-    for path, before in (("task", own.get("task")), ("head.name", _head_name(own))):
+    """Raise where flags or a file ask for another task, head, optimizer or schedule than a run's own."""
+    wanted = {
+        "task": given.task or file.get("task"),
+        "head.name": given.head or _name_in(file, "head"),
+        "optim.name": given.optim or _name_in(file, "optim"),
+        "schedule.name": given.schedule or _name_in(file, "schedule"),
+    }
+    for path in wanted:
+        group, _, name = path.partition(".")
+        before = _name_in(own, group) if name else own.get(group)
         if None not in (wanted[path], before) and wanted[path] != before:
             raise _contradiction(path, wanted[path], before, own_file)
 
@@ -135,29 +190,31 @@ def _without_foreign_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     head = values.get("head", {})
     if not isinstance(head, Mapping) or not head.keys() >= _OF_EVERY_HEAD:
         return dict(values)
-    own = find_head(_head_name(values), values.get("task", "detection")).model_fields
+    own = find_head(_name_in(values, "head"), values.get("task", "detection")).model_fields
     # An anchor scale of None meant the head's own.
     kept = {key: value for key, value in head.items() if key in own and (key, value) != ("anchor_scale", None)}
     return dict(values) | {"head": kept}
 
 
-def _head_name(values: Mapping[str, Any]) -> Any:
-    head = values.get("head")
-    return head.get("name") if isinstance(head, Mapping) else None
-
-
-def _name_of(head: type[HeadSettings]) -> str:
-    return str(head.model_fields["name"].default)
+def _name_in(values: Mapping[str, Any], group: str) -> Any:
+    content = values.get(group)
+    return content.get("name") if isinstance(content, Mapping) else None
 
 
 def _absolute(settings: Settings) -> Settings:
     """With the paths spelled out, so that the run can be repeated from any folder."""
     data, backbone = settings.data, settings.backbone
+    changes: dict[str, Any] = {}
     if data.path != SHAPES:
-        also = tuple(str(Path(path).expanduser().resolve()) for path in data.also)
-        data = data.model_copy(update={"path": str(Path(data.path).expanduser().resolve()), "also": also})
-    weights = Path(backbone.weights or "").expanduser()
+        changes = {"path": _resolved(data.path), "also": tuple(map(_resolved, data.also))}
+    if Path(data.augment).suffix in (".yaml", ".yml"):
+        changes["augment"] = _resolved(data.augment)
+    weights = Path(backbone.weights or "")
     named = backbone.weights in (None, "imagenet", *published_detectors())
     if not named and (weights.exists() or weights.suffix):
         backbone = backbone.model_copy(update={"weights": str(weights.resolve())})
-    return settings.model_copy(update={"data": data, "backbone": backbone})
+    return settings.model_copy(update={"data": data.model_copy(update=changes), "backbone": backbone})
+
+
+def _resolved(path: str) -> str:
+    return str(Path(path).resolve())

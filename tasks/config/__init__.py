@@ -4,8 +4,9 @@ A setting has one path, `optim.weight_decay`: as a flag `--optim.weight-decay`, 
 dotted keys. Some have a short flag as well.
 """
 
-from tasks.config.defaults import DEFAULT_HEADS, run_defaults
-from tasks.config.group import Group, SettingsError, nearest_setting
+from tasks.config.by_name import attributes_by_name
+from tasks.config.defaults import DEFAULT_HEADS, DEFAULT_OPTIMIZER, DEFAULT_SCHEDULE, run_defaults
+from tasks.config.group import Group, NamedGroup, SettingsError, UserPath, UserText, nearest_flag, nearest_setting
 from tasks.config.heads import (
     Annotations,
     Attention,
@@ -22,7 +23,10 @@ from tasks.config.settings import (
     SHAPES,
     BackboneSettings,
     DataSettings,
+    LearningRate,
+    OptimizerName,
     OptimSettings,
+    ScheduleName,
     ScheduleSettings,
     Settings,
     settings_for,
@@ -31,6 +35,8 @@ from tasks.config.yaml_files import differences, get, merge, read_yaml
 
 __all__ = [
     "DEFAULT_HEADS",
+    "DEFAULT_OPTIMIZER",
+    "DEFAULT_SCHEDULE",
     "SHAPES",
     "Annotations",
     "Attention",
@@ -40,19 +46,27 @@ __all__ = [
     "Group",
     "HeadName",
     "HeadSettings",
+    "LearningRate",
+    "NamedGroup",
     "OptimSettings",
+    "OptimizerName",
     "PublishedDetector",
     "RegionSettings",
+    "ScheduleName",
     "ScheduleSettings",
     "SegmenterSettings",
     "Settings",
     "SettingsError",
     "UNetSettings",
+    "UserPath",
+    "UserText",
+    "attributes_by_name",
     "differences",
     "find_recipe",
     "get",
     "list_recipes",
     "merge",
+    "nearest_flag",
     "nearest_setting",
     "read_yaml",
     "run_defaults",

@@ -6,6 +6,7 @@ from tasks.config.heads import HeadSettings
 from tasks.config.settings import SHAPES
 
 DEFAULT_HEADS = {"detection": "faster_rcnn", "segmentation": "unet"}
+DEFAULT_OPTIMIZER, DEFAULT_SCHEDULE = "sgd", "cosine"
 
 # For each task, on the built-in shapes (small images and small heads, trained from scratch in minutes on two cores;
 # configs/<task>/shapes.yaml says the same) and on your own data.

@@ -1,10 +1,24 @@
 """A group of settings, and the names that messages give them."""
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+# A path as people write it: ~ is their home.
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+UserText = Annotated[str, AfterValidator(os.path.expanduser)]
 
 
 class SettingsError(Exception):
@@ -26,6 +40,14 @@ class Group(BaseModel):
     )
     path_prefix: ClassVar[str] = ""
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_booleans_for_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[str(info.field_name)]
+        if isinstance(value, bool) and field.annotation in (int, float, int | None, float | None):
+            raise SettingsError(f"{cls.path_prefix}{info.field_name}: {value}: a number is wanted")
+        return value
+
     def __init__(self, **values: Any) -> None:
         for path, group in _unknown_names(type(self), values):
             raise SettingsError(f"{path}: {group.refusal()}{nearest_setting(path, type(self))}")
@@ -38,6 +60,23 @@ class Group(BaseModel):
     def refusal(cls) -> str:
         """What is said of a name that is not among these settings."""
         return "there is no such setting"
+
+
+class NamedGroup(Group):
+    """Settings of one of several kinds: a head, an optimizer, a schedule. A kind is a subclass with a name."""
+
+    name: str = ""
+
+    @model_validator(mode="after")
+    def _check_name(self) -> Self:
+        own = type(self).model_fields["name"].default
+        if self.name != own:
+            raise SettingsError(f"{self.path_prefix}name: {self.name!r}: these are the settings of {own or 'no kind'}")
+        return self
+
+    @classmethod
+    def refusal(cls) -> str:
+        return f"{cls.model_fields['name'].default} has no such setting (it has {', '.join(cls.model_fields)})"
 
 
 def setting_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -58,6 +97,25 @@ def nearest_setting(path: str, model: type[BaseModel]) -> str:
     near_leaf = difflib.get_close_matches(path.rsplit(".", 1)[-1], list(leaves), n=1, cutoff=0.7)
     matches = near_path or [leaves[leaf] for leaf in near_leaf]
     return f"; did you mean {matches[0]}?" if matches else ""
+
+
+def nearest_flag(flag: str, model: type[BaseModel]) -> str:
+    """`"; did you mean --backbone?"`, or an empty string where nothing is near; short flags count."""
+    matches = difflib.get_close_matches(flag, list(_flags(model)), n=1, cutoff=0.75)
+    if matches:
+        return f"; did you mean {matches[0]}?"
+    near = nearest_setting(flag.lstrip("-").replace("-", "_"), model)
+    return near.replace("did you mean ", "did you mean --").replace("_", "-")
+
+
+def _flags(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if (group := _as_group(field.annotation)) is not None:
+            yield from _flags(group, f"{prefix}{name}.")
+            continue
+        yield f"--{prefix}{name}".replace("_", "-")
+        for item in field.metadata:  # tyro keeps the short flags there
+            yield from getattr(item, "aliases", None) or ()
 
 
 def _as_group(annotation: Any) -> type[Group] | None:

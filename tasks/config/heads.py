@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from tasks.config.group import Group, SettingsError
+from tasks.config.group import NamedGroup
 
 # What a head learns from: boxes alone, boxes with polygons (or masks) of single objects, or masks of whole images.
 Annotations = Literal["boxes", "polygons", "masks"]
@@ -27,7 +27,7 @@ class PublishedDetector:
     zero_eps: bool = False
 
 
-class HeadSettings(Group):
+class HeadSettings(NamedGroup):
     """The task's part of a model. A head is a subclass with its settings, what it says of itself, and `build`.
 
     Attributes:
@@ -51,21 +51,10 @@ class HeadSettings(Group):
 
     name: HeadName = ""
 
-    @model_validator(mode="after")
-    def _check_name(self) -> Self:
-        own = type(self).model_fields["name"].default
-        if self.name != own:
-            raise SettingsError(f"head.name: {self.name!r}: these are the settings of {own or 'no head'}")
-        return self
-
     @property
     def finds_masks(self) -> bool:
         """Whether it learns and finds a mask for every object."""
         return self.annotations == "polygons"
-
-    @classmethod
-    def refusal(cls) -> str:
-        return f"{cls.model_fields['name'].default} has no such setting (it has {', '.join(cls.model_fields)})"
 
     def build(self, backbone: Any, num_classes: int, norm: str) -> Any:
         """Put the head on a backbone.

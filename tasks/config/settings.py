@@ -7,7 +7,7 @@ import tyro
 from pydantic import Field, create_model, field_validator, model_validator
 
 from backbones import InputError, parse_stages
-from tasks.config.group import Group, SettingsError
+from tasks.config.group import Group, NamedGroup, SettingsError, UserText
 from tasks.config.heads import HeadSettings
 
 SHAPES = "shapes"
@@ -18,9 +18,9 @@ class DataSettings(Group):
 
     path_prefix = "data."
 
-    path: Annotated[str, tyro.conf.arg(aliases=["--data"])] = SHAPES
+    path: Annotated[UserText, tyro.conf.arg(aliases=["--data"])] = SHAPES
     """`shapes` (images made on the fly) or a folder, recognised by its layout: Pascal VOC, COCO, YOLO, masks."""
-    also: tuple[str, ...] = ()
+    also: tuple[UserText, ...] = ()
     """More folders, of any known layout, merged with path's under one class map."""
     sampling: Literal["each", "repeat", "weighted"] = "each"
     """`each` image once an epoch; `repeat` images of rare classes (LVIS's repeat factors); `weighted`: as many as
@@ -33,7 +33,7 @@ class DataSettings(Group):
     """Images a step."""
     workers: int = Field(1, ge=0)
     """Processes that read images; any number gives the same run."""
-    augment: str = "light"
+    augment: UserText = "light"
     """none, light (mirrors), flips (upside down as well), strong (colours, blur, scale), for detection also jitter
     (large-scale) and mosaic; or a YAML file of albumentations transforms."""
     fit: Literal["crop", "resize"] = "crop"
@@ -61,7 +61,7 @@ class BackboneSettings(Group):
 
     name: Annotated[str, tyro.conf.arg(aliases=["--backbone"])] = "resnet50"
     """A registered name, such as resnet18, or timm/<model>; `vertebra describe --all` lists them."""
-    weights: Annotated[str | None, tyro.conf.arg(aliases=["--weights"])] = None
+    weights: Annotated[UserText | None, tyro.conf.arg(aliases=["--weights"])] = None
     """`imagenet` (the backbone's) or a torchvision detector's name (fasterrcnn_resnet50_fpn, ...), both downloaded; a
     .safetensors or .pth file of either; or a run. None trains from scratch."""
     freeze: Annotated[str, tyro.conf.arg(aliases=["--freeze"])] = "0"
@@ -93,34 +93,50 @@ class BackboneSettings(Group):
         return value
 
 
-class OptimSettings(Group):
-    """How a step is taken."""
+OptimizerName = Annotated[str, tyro.conf.arg(help="Which optimizer.")]
+LearningRate = Annotated[float, tyro.conf.arg(aliases=["--lr"], help="Highest learning rate.")]
+ScheduleName = Annotated[str, tyro.conf.arg(help="How the learning rate goes.")]
+
+
+class OptimSettings(NamedGroup):
+    """What every optimizer has; `tasks.training.optimizers` has a file for each."""
 
     path_prefix = "optim."
 
-    name: Literal["sgd", "adamw"] = "sgd"
-    """sgd (momentum 0.9) or adamw."""
-    lr: Annotated[float, tyro.conf.arg(aliases=["--lr"])] = Field(0.01, gt=0)
-    """Highest learning rate, after warmup."""
+    name: OptimizerName = ""
+    lr: LearningRate = Field(0.01, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     """On weights of two and more dimensions; norms and biases have none."""
     clip_norm: float = Field(10.0, gt=0)
     """Longest gradient; longer ones are scaled down."""
 
+    def build(self, groups: Any) -> Any:
+        """The torch optimizer over groups of parameters, each with its weight decay."""
+        raise NotImplementedError
 
-class ScheduleSettings(Group):
-    """How long, and how the learning rate goes."""
+
+class ScheduleSettings(NamedGroup):
+    """What every schedule has; `tasks.training.schedules` has a file for each."""
 
     path_prefix = "schedule."
 
+    name: ScheduleName = ""
     epochs: Annotated[int, tyro.conf.arg(aliases=["--epochs"])] = Field(10, ge=1)
     """Passes over the training set."""
-    warmup_steps: int = Field(50, ge=0)
-    """Steps of linear warmup, at most a tenth of the run; then a cosine down to zero."""
+
+    def rate(self, step: int, steps_per_epoch: int, lr: float) -> float:
+        """The learning rate of a step.
+
+        Args:
+            step: from 0.
+            lr: the highest.
+        """
+        raise NotImplementedError
 
 
 class Settings(Group):
-    """Everything a run needs; written to its config.yaml. `settings_for` gives it the settings of a head."""
+    """Everything a run needs; written to its config.yaml. `settings_for` gives it the settings of a head, an
+    optimizer and a schedule."""
 
     task: Literal["detection", "segmentation"] = "detection"
     """What to learn: boxes around objects, or a class for every pixel."""
@@ -135,7 +151,7 @@ class Settings(Group):
     """bf16 computes convolutions in bfloat16; weights, boxes and losses stay in fp32."""
     seed: int = Field(0, ge=0, lt=2**63)
     """The same seed gives the same run."""
-    output: str | None = None
+    output: UserText | None = None
     """The run's folder. None: runs/<task>-<backbone>-<time>."""
     resume: bool = False
     """Continue the run in --output from its own config.yaml."""
@@ -147,8 +163,8 @@ class Settings(Group):
     """Who computes the COCO metrics."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The class of a head's settings is made when it is asked for: pickle finds none of its name.
-        return _restored, (type(self.head), self.model_dump())
+        # This class is made when it is asked for: pickle finds none of its name.
+        return _restored, (type(self.head), type(self.optim), type(self.schedule), self.model_dump())
 
     @model_validator(mode="after")
     def _check_head(self) -> Self:
@@ -162,16 +178,22 @@ class Settings(Group):
         return self
 
 
-def _restored(head: type[HeadSettings], values: dict[str, Any]) -> "Settings":
-    return settings_for(head)(**values)
+def _restored(
+    head: type[HeadSettings], optim: type[OptimSettings], schedule: type[ScheduleSettings], values: dict[str, Any]
+) -> "Settings":
+    return settings_for(head, optim, schedule)(**values)
 
 
 @cache
-def settings_for(head: type[HeadSettings]) -> type[Settings]:
-    """The settings of a run with this head."""
+def settings_for(
+    head: type[HeadSettings], optim: type[OptimSettings], schedule: type[ScheduleSettings]
+) -> type[Settings]:
+    """The settings of a run with this head, optimizer and schedule."""
     task = Settings.model_fields["task"]
     fields: dict[str, Any] = {
         "task": (task.annotation, Field(head.task, description=task.description)),
         "head": (head, head()),
+        "optim": (optim, optim()),
+        "schedule": (schedule, schedule()),
     }
     return create_model("Settings", __base__=Settings, __doc__=Settings.__doc__, **fields)

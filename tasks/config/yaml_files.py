@@ -1,6 +1,7 @@
 """Settings in YAML, and settings compared."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ _SCALARS = {"data": "path", "backbone": "name", "head": "name", "optim": "lr", "
 def read_yaml(path: Path) -> dict[str, Any]:
     """The nested mapping in a YAML file of settings, its shorthands spelled out.
 
+    Numbers are those of YAML 1.2: 1e-4 is one, and 10:0 is a text.
+
     Raises:
-        SettingsError: the file is missing, no YAML, or no mapping.
+        SettingsError: the file is missing, no YAML, or no mapping; it has a key twice, refers to itself, or names
+            another file.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a safe one
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
     except yaml.YAMLError as error:
@@ -29,7 +33,37 @@ def read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: must hold settings as 'key: value' lines")
-    return _spell_out(content)
+    try:
+        values = _spell_out(content)
+    except RecursionError:
+        raise SettingsError(f"{path}: an alias refers to what it stands in") from None
+    if values.get("config") is not None:
+        raise SettingsError(f"{path}: config: a file of settings cannot name another one")
+    return values
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with the numbers of YAML 1.2, and without keys that stand twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = str(getattr(key, "value", key))
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} stands twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _loader, node: int(node.value))
+
+_NUMBERS = {"tag:yaml.org,2002:int": r"[-+]?\d+", "tag:yaml.org,2002:float": r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?"}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NUMBERS]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _tag, _pattern in _NUMBERS.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), list("-+0123456789."))
 
 
 def _spell_out(content: Mapping[Any, Any]) -> dict[str, Any]:

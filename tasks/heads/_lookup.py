@@ -1,12 +1,9 @@
 """Heads by name: a name is that of a file in this room."""
 
-import pkgutil
 from functools import cache
-from importlib import import_module
-from pathlib import Path
 
 from backbones import nearest
-from tasks.config import DEFAULT_HEADS, HeadSettings, SettingsError
+from tasks.config import DEFAULT_HEADS, HeadSettings, SettingsError, attributes_by_name
 
 
 def list_heads(task: str | None = None) -> list[str]:
@@ -43,5 +40,4 @@ def published_detectors() -> dict[str, type[HeadSettings]]:
 
 @cache
 def _heads() -> dict[str, type[HeadSettings]]:
-    names = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
-    return {name: import_module(f"tasks.heads.{name}").Head for name in names if not name.startswith("_")}
+    return attributes_by_name("tasks.heads", "Head")

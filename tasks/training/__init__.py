@@ -1,17 +1,26 @@
-"""The trainer, which knows no task, and what it stands on."""
+"""The trainer, which knows no task, and what it stands on.
 
-from tasks.training.checkpoint import (
-    DESCRIPTION,
-    WEIGHTS,
-    TrainingState,
-    checkpoint_folder,
-    load_weights_into,
-    read_description,
-    read_state,
-)
-from tasks.training.optim import make_optimizer
-from tasks.training.run import Run
-from tasks.training.trainer import Interrupted, Trainer, TrainingError, autocast, evaluate
+What needs torch is imported when it is asked for: optimizers and schedules are settings too.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tasks.training._lookup import find_optimizer, find_schedule, list_optimizers, list_schedules
+
+if TYPE_CHECKING:
+    from tasks.training.checkpoint import (
+        DESCRIPTION,
+        WEIGHTS,
+        TrainingState,
+        checkpoint_folder,
+        load_weights_into,
+        read_description,
+        read_state,
+    )
+    from tasks.training.parameters import make_optimizer
+    from tasks.training.run import Run
+    from tasks.training.trainer import Interrupted, Trainer, TrainingError, autocast, evaluate
 
 __all__ = [
     "DESCRIPTION",
@@ -24,8 +33,34 @@ __all__ = [
     "autocast",
     "checkpoint_folder",
     "evaluate",
+    "find_optimizer",
+    "find_schedule",
+    "list_optimizers",
+    "list_schedules",
     "load_weights_into",
     "make_optimizer",
     "read_description",
     "read_state",
 ]
+
+_FILES = {
+    "checkpoint": (
+        "DESCRIPTION",
+        "WEIGHTS",
+        "TrainingState",
+        "checkpoint_folder",
+        "load_weights_into",
+        "read_description",
+        "read_state",
+    ),
+    "parameters": ("make_optimizer",),
+    "run": ("Run",),
+    "trainer": ("Interrupted", "Trainer", "TrainingError", "autocast", "evaluate"),
+}
+_FILE_OF = {name: file for file, names in _FILES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FILE_OF:
+        return getattr(import_module(f"tasks.training.{_FILE_OF[name]}"), name)
+    raise AttributeError(f"module 'tasks.training' has no attribute {name!r}")

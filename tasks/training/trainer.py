@@ -21,7 +21,7 @@ from tasks.config import Settings
 from tasks.data import Batch, Loader
 from tasks.task import Metric, Task
 from tasks.training.checkpoint import TrainingState, load_weights_into, save_checkpoint
-from tasks.training.optim import learning_rate, make_optimizer
+from tasks.training.parameters import make_optimizer
 from tasks.training.progress import progress_bar
 from tasks.training.run import Run
 
@@ -120,7 +120,7 @@ class Trainer:
         with progress_bar(self.console, title, steps, self.state.step) as bar:
             started = time.perf_counter()
             for batch in loader.batches(epoch, first_batch=self.state.batch):
-                lr = learning_rate(self.state.step, steps, self.settings.optim.lr, schedule)
+                lr = schedule.rate(self.state.step, len(loader), self.settings.optim.lr)
                 for group in self.optimizer.param_groups:
                     group["lr"] = lr
                 with autocast(self.accelerator.device, self.settings.precision):

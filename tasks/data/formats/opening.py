@@ -1,15 +1,13 @@
 """From a setting to a data set: each format is asked whether a folder is its own."""
 
-import pkgutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from backbones import InputError
-from tasks.config import SHAPES, Annotations, DataSettings
+from tasks.config import SHAPES, Annotations, DataSettings, attributes_by_name
 from tasks.data.dataset.merging import merge
 from tasks.data.dataset.splits import DataSet, with_val
 from tasks.data.findings import Findings
@@ -80,9 +78,7 @@ def _format_of(folder: Path, annotations: Annotations) -> Format:
 
 @cache
 def _formats() -> tuple[Format, ...]:
-    names = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
-    modules = [import_module(f"tasks.data.formats.{name}") for name in names]
-    found: list[Format] = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
+    found: list[Format] = list(attributes_by_name("tasks.data.formats", "FORMAT").values())
     return tuple(sorted(found, key=lambda one: one.precedence))
 
 

@@ -17,6 +17,7 @@ from tasks.assembly import task_from_checkpoint, task_from_settings
 from tasks.commands.train import main
 from tasks.config import Settings, settings_for
 from tasks.heads import published_detectors
+from tasks.training import find_optimizer, find_schedule
 from tests.heads import run_settings
 
 PUBLISHED = published_detectors()
@@ -53,7 +54,7 @@ def _as_published(name: str) -> dict[str, Tensor]:
 def _settings(name: str, weights: str | Path) -> Settings:
     head = PUBLISHED[name]
     options = head.published[name].settings
-    return settings_for(head)(
+    return settings_for(head, find_optimizer("sgd"), find_schedule("cosine"))(
         backbone={"name": "resnet50", "weights": str(weights), "freeze": "1-3"},  # type: ignore[arg-type]
         head={**options, "score_threshold": 0.01 if OPTIONS[name] else 0.05},  # type: ignore[arg-type]
     )

@@ -94,6 +94,19 @@ def test_the_predictor_takes_paths_and_arrays(finished: Path, tmp_path: Path) ->
     assert from_file.scores.tolist() == sorted(from_file.scores.tolist(), reverse=True)
 
 
+def test_paths_with_brackets_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "a[/b]c[red]"
+    flags = "--data.count 4 --epochs 1 --head.channels 16 --head.representation 16 --schedule.name restarts"
+    assert main([*flags.split(), "--output", str(run)]) == 0
+    output = capsys.readouterr().out
+    assert f"training into {run}" in output
+    assert f"the best checkpoint is {run}/best" in output
+    assert main(["--output", str(run)]) == 2
+    assert f"{run}: holds another run" in capsys.readouterr().err
+    assert main(["--resume", "--output", str(run)]) == 0
+    assert f"{run}: this run is complete" in capsys.readouterr().out
+
+
 def test_mean_and_std_come_back_with_the_checkpoint(tmp_path: Path) -> None:
     """They belong to the weights that the run began with: timm's pre-activated networks take -1..1."""
     torch.save(timm.create_model("resnetv2_18").state_dict(), tmp_path / "w.pth")

@@ -48,7 +48,9 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ("--epoch 3", "--epoch: there is no such flag; did you mean --schedule.epochs?"),
+        ("--epoch 3", "--epoch: there is no such flag; did you mean --epochs?"),
+        ("--bacbone resnet18", "--bacbone: there is no such flag; did you mean --backbone?"),
+        ("--weigths x.pth", "--weigths: there is no such flag; did you mean --weights?"),
         ("--data.workres 4", "--data.workres: there is no such flag; did you mean --data.workers?"),
         ("--data.workers -4", "data.workers: -4: Input should be greater than or equal to 0"),
         ("--epochs many", "invalid literal for int() with base 10: 'many'"),
@@ -69,11 +71,22 @@ def test_wrong_flags_are_one_line(argv: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("optim: {lrr: 1}", "optim.lrr: there is no such setting; did you mean optim.lr?"),
+        ("optim: {lrr: 1}", "optim.lrr: adamw has no such setting (it has name, "),
         ("batch_size: 4", "batch_size: there is no such setting; did you mean data.batch_size?"),
         ("optim: {lr: -1}", "optim.lr: -1: Input should be greater than 0"),
         ("precision: fp8", "precision: 'fp8'"),
         ("- a list", "must hold settings"),
+        ("optim: {lr: 0.1}\nseed: 3\noptim: {lr: 0.2}", "the key 'optim' stands twice"),
+        ("data: {path: shapes, path: shapes}", "the key 'path' stands twice"),
+        ("config: other.yaml", "config: a file of settings cannot name another one"),
+        ("head: &a {name: *a}", "an alias refers to what it stands in"),
+        ("schedule: {epochs: true}", "schedule.epochs: True: a number is wanted"),
+        ("schedule: {epochs: [3]}", "schedule.epochs: [3]: Input should be a valid integer"),
+        ("schedule: {epochs: {a: 1}}", "schedule.epochs: {'a': 1}: Input should be a valid integer"),
+        ("data: [a]", "data.path: ['a']: Input should be a valid string"),
+        ("optim: {name: [sgd]}", "optim.name: ['sgd'] is not known"),
+        ("schedule: {epochs: 10:0}", "schedule.epochs: '10:0': Input should be a valid integer"),
+        ("output: [a]\nresume: true", "output: ['a']: Input should be a valid string"),
         ("a: [", "not YAML"),
     ],
 )
@@ -175,7 +188,7 @@ def test_help_needs_no_torch() -> None:
         assert flag in done.stdout
 
 
-@pytest.mark.filterwarnings("ignore:.* has no such settings, left out of the file's")
+@pytest.mark.filterwarnings("ignore:left out of the file's settings")
 @pytest.mark.parametrize("recipe", list_recipes())
 def test_a_flag_wins_over_a_recipes_head_and_task(recipe: str) -> None:
     task = recipe.partition("/")[0]
@@ -189,7 +202,8 @@ def test_a_flag_wins_over_a_recipes_head_and_task(recipe: str) -> None:
 def test_what_only_the_files_head_has_is_left_out_and_named(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("head: {name: unet, center: true, loss: dice}\ntask: segmentation\n")
-    with pytest.warns(UserWarning, match=r"^pan has no such settings, left out of the file's: head\.center$"):
+    message = r"^left out of the file's settings, which pan, adamw, cosine have not: head\.center$"
+    with pytest.warns(UserWarning, match=message):
         settings = parse_settings(["--config", str(file), "--head", "pan"])
     assert get(settings, "head.loss") == "dice"
     file.write_text("head: {name: unet, centre: true}\ntask: segmentation\n")
@@ -237,3 +251,48 @@ def test_settings_survive_pickle(head: str) -> None:
     again = pickle.loads(pickle.dumps(settings))
     assert again == settings
     assert type(again) is type(settings)
+
+
+def test_a_learning_rate_belongs_to_its_optimizer(tmp_path: Path) -> None:
+    own_data = ["--data", str(tmp_path)]
+    assert parse_settings([*own_data]).optim.lr == 0.01
+    assert parse_settings([*own_data, "--optim.name", "adamw"]).optim.lr == 3e-4
+    assert parse_settings([]).optim.lr == 1e-3  # of the shapes, with adamw
+    assert parse_settings(["--optim.name", "sgd"]).optim.lr == 0.01
+    file = tmp_path / "c.yaml"
+    file.write_text("optim: {name: sgd, lr: 0.5, momentum: 0.8, weight_decay: 0.1}\n")
+    assert get(parse_settings(["--config", str(file)]), "optim.momentum") == 0.8
+    message = r"^left out of the file's settings, which .*adamw, cosine have not: optim\.lr, optim\.momentum$"
+    with pytest.warns(UserWarning, match=message):
+        settings = parse_settings(["--config", str(file), "--optim.name", "adamw", *own_data])
+    assert (settings.optim.lr, settings.optim.weight_decay) == (3e-4, 0.1)
+
+
+def test_a_schedule_has_its_own_settings() -> None:
+    settings = parse_settings(["--schedule.name", "restarts", "--schedule.T-0", "3"])
+    assert (settings.schedule.epochs, get(settings, "schedule.T_0"), get(settings, "schedule.T_mult")) == (3, 3, 2)
+    with pytest.raises(SettingsError, match=r"--schedule\.T-0: cosine has no such setting \(it has name, epochs, "):
+        parse_settings(["--schedule.T-0", "3"])
+    with pytest.raises(SettingsError, match=r"--optim\.momentum: adamw has no such setting \(it has name, lr, "):
+        parse_settings(["--optim.momentum", "0.5"])
+
+
+def test_numbers_and_switches_in_yaml_are_what_people_mean(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "optim: {lr: 1e-4, weight_decay: 2.5E-3}\noutput: 2026\nresume: 'off'\nseed: 010\nverify_freeze: yes\n"
+    )
+    settings = parse_settings(["--config", str(file)])
+    assert (settings.optim.lr, settings.optim.weight_decay) == (1e-4, 2.5e-3)
+    assert (settings.output, settings.resume, settings.seed, settings.verify_freeze) == ("2026", False, 10, True)
+
+
+def test_home_is_expanded_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "c.yaml").write_text("output: ~/runs/one\ndata: {path: ~/data, also: [~/more], augment: ~/own.yaml}\n")
+    settings = parse_settings(["--config", "~/c.yaml", "--weights", "~/w.pth"])
+    assert settings.output == str(tmp_path / "runs/one")
+    assert (settings.data.path, settings.data.also) == (str(tmp_path / "data"), (str(tmp_path / "more"),))
+    assert (settings.data.augment, settings.backbone.weights) == (str(tmp_path / "own.yaml"), str(tmp_path / "w.pth"))
+    monkeypatch.chdir(tmp_path)
+    assert parse_settings(["--data.augment", "own.yaml"]).data.augment == str(tmp_path / "own.yaml")

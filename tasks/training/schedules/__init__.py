@@ -1,0 +1,1 @@
+"""The schedules of the learning rate, a file each. Nothing here imports torch."""
