@@ -17,6 +17,7 @@ from tasks.config.heads import (
     RegionSettings,
     SegmenterSettings,
     UNetSettings,
+    check_order,
 )
 from tasks.config.recipes import find_recipe, list_recipes
 from tasks.config.settings import (
@@ -61,6 +62,7 @@ __all__ = [
     "UserPath",
     "UserText",
     "attributes_by_name",
+    "check_order",
     "differences",
     "find_recipe",
     "get",

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import tyro
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from tasks.config.group import NamedGroup
+from tasks.config.group import NamedGroup, SettingsError
 
 # What a head learns from: boxes alone, boxes with polygons (or masks) of single objects, or masks of whole images.
 Annotations = Literal["boxes", "polygons", "masks"]
@@ -70,6 +70,12 @@ class HeadSettings(NamedGroup):
         raise NotImplementedError
 
 
+def check_order(head: HeadSettings, lower: str, upper: str) -> None:
+    """Raise where one setting is above another that bounds it."""
+    if getattr(head, lower) > getattr(head, upper):
+        raise SettingsError(f"head.{lower}: {getattr(head, lower)}: is above head.{upper}, {getattr(head, upper)}")
+
+
 class DetectorSettings(HeadSettings):
     """What every detector has."""
 
@@ -97,6 +103,34 @@ class RegionSettings(DetectorSettings):
     """Side of the square anchor in strides of its level: 32 px on p2 to 512 px on p6."""
     rois_per_image: int = Field(512, ge=1)
     """Proposals an image that the box head trains on."""
+    aspect_ratios: tuple[float, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    """Heights of the anchors over their widths."""
+    rpn_pre_nms_top_n_train: int = Field(2000, ge=1)
+    """Proposals of a level that are kept before non-maximum suppression, in training."""
+    rpn_pre_nms_top_n_test: int = Field(1000, ge=1)
+    """The same, in prediction."""
+    rpn_post_nms_top_n_train: int = Field(2000, ge=1)
+    """Proposals of an image that are kept after non-maximum suppression, in training."""
+    rpn_post_nms_top_n_test: int = Field(1000, ge=1)
+    """The same, in prediction."""
+    rpn_nms_thresh: float = Field(0.7, gt=0, le=1)
+    """IoU above which the weaker of two proposals is dropped."""
+    rpn_fg_iou_thresh: float = Field(0.7, gt=0, le=1)
+    """IoU from which an anchor is an object."""
+    rpn_bg_iou_thresh: float = Field(0.3, ge=0, le=1)
+    """IoU below which an anchor is background."""
+    box_nms_thresh: float = Field(0.5, gt=0, le=1)
+    """IoU above which the weaker of two detections of a class is dropped."""
+    box_fg_iou_thresh: float = Field(0.5, gt=0, le=1)
+    """IoU from which a proposal is an object."""
+    box_bg_iou_thresh: float = Field(0.5, ge=0, le=1)
+    """IoU below which a proposal is background."""
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        check_order(self, "rpn_bg_iou_thresh", "rpn_fg_iou_thresh")
+        check_order(self, "box_bg_iou_thresh", "box_fg_iou_thresh")
+        return self
 
 
 class SegmenterSettings(HeadSettings):

@@ -1,5 +1,7 @@
 """RetinaNet and FCOS from torchvision's parts."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS, RetinaNet
@@ -11,7 +13,6 @@ from backbones import Backbone, FeaturePyramid, InputError
 from tasks.detection.padding import PaddedBatch, check_sizes
 from tasks.detection.parts import Float32Anchors, in_crowd
 
-_ASPECT_RATIOS = (0.5, 1.0, 2.0)
 _OCTAVES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 _BACKGROUND, _IGNORED = -1, -2  # what torchvision's matcher says of anchors
 _FCOS_GROUPS = 32
@@ -24,6 +25,11 @@ def retinanet(
     *,
     channels: int = 256,
     anchor_scale: float = 4.0,
+    aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
+    topk_candidates: int = 1000,
+    nms_thresh: float = 0.5,
+    fg_iou_thresh: float = 0.5,
+    bg_iou_thresh: float = 0.4,
     score_threshold: float = 0.05,
     detections_per_image: int = 100,
 ) -> nn.Module:
@@ -34,6 +40,8 @@ def retinanet(
         num_classes: without the background.
         channels: of every pyramid level.
         anchor_scale: side of the square anchor in strides of its level.
+        aspect_ratios: heights of the anchors over their widths.
+        topk_candidates, ..., bg_iou_thresh: as in torchvision.
         score_threshold, detections_per_image: what is kept.
 
     Returns:
@@ -44,7 +52,7 @@ def retinanet(
         sizes=tuple(
             tuple(int(anchor_scale * level.stride * octave) for octave in _OCTAVES) for level in pyramid.features
         ),
-        aspect_ratios=(_ASPECT_RATIOS,) * len(pyramid.features),
+        aspect_ratios=(tuple(aspect_ratios),) * len(pyramid.features),
     )
     detector = CrowdAwareRetinaNet(
         pyramid.as_torchvision(),
@@ -53,6 +61,10 @@ def retinanet(
         head=Float32RetinaNetHead(pyramid.out_channels, anchors.num_anchors_per_location()[0], num_classes + 1),
         score_thresh=score_threshold,
         detections_per_img=detections_per_image,
+        topk_candidates=topk_candidates,
+        nms_thresh=nms_thresh,
+        fg_iou_thresh=fg_iou_thresh,
+        bg_iou_thresh=bg_iou_thresh,
     )
     detector.transform = PaddedBatch(backbone)
     return detector
@@ -63,6 +75,9 @@ def fcos(
     num_classes: int,
     *,
     channels: int = 256,
+    topk_candidates: int = 1000,
+    nms_thresh: float = 0.6,
+    center_sampling_radius: float = 1.5,
     score_threshold: float = 0.05,
     detections_per_image: int = 100,
 ) -> nn.Module:
@@ -90,6 +105,9 @@ def fcos(
         head=CrowdAwareFCOSHead(pyramid.out_channels, 1, num_classes + 1),
         score_thresh=score_threshold,
         detections_per_img=detections_per_image,
+        topk_candidates=topk_candidates,
+        nms_thresh=nms_thresh,
+        center_sampling_radius=center_sampling_radius,
     )
     detector.transform = PaddedBatch(backbone)
     return detector

@@ -1,6 +1,6 @@
 """Faster and Mask R-CNN from torchvision's parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
@@ -20,7 +20,6 @@ from tasks.detection.parts import (
 )
 from tasks.detection.roi_align import PyramidRoIAlign
 
-_ASPECT_RATIOS = (0.5, 1.0, 2.0)
 _V2_CONVOLUTIONS, _V2_REPRESENTATION = [256] * 4, [1024]
 _MASK_WIDTHS = [256] * 4
 
@@ -35,6 +34,17 @@ def faster_rcnn(
     v2: bool = False,
     anchor_scale: float = 8.0,
     rois_per_image: int = 512,
+    aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
+    rpn_pre_nms_top_n_train: int = 2000,
+    rpn_pre_nms_top_n_test: int = 1000,
+    rpn_post_nms_top_n_train: int = 2000,
+    rpn_post_nms_top_n_test: int = 1000,
+    rpn_nms_thresh: float = 0.7,
+    rpn_fg_iou_thresh: float = 0.7,
+    rpn_bg_iou_thresh: float = 0.3,
+    box_nms_thresh: float = 0.5,
+    box_fg_iou_thresh: float = 0.5,
+    box_bg_iou_thresh: float = 0.5,
     score_threshold: float = 0.05,
     detections_per_image: int = 100,
 ) -> GeneralizedRCNN:
@@ -52,6 +62,8 @@ def faster_rcnn(
             four in the box head.
         anchor_scale: side of the square anchor in strides of its level.
         rois_per_image: proposals that the box head trains on.
+        aspect_ratios: heights of the anchors over their widths.
+        rpn_pre_nms_top_n_train, ..., box_bg_iou_thresh: as in torchvision.
         score_threshold, detections_per_image: what is kept.
 
     Returns:
@@ -66,18 +78,18 @@ def faster_rcnn(
     pyramid = FeaturePyramid(backbone, channels, norm_layer=layer)
     anchors = Float32Anchors(
         sizes=tuple((round(anchor_scale * level.stride),) for level in pyramid.features),
-        aspect_ratios=(_ASPECT_RATIOS,) * len(pyramid.features),
+        aspect_ratios=(tuple(aspect_ratios),) * len(pyramid.features),
     )
     rpn = CrowdAwareRPN(
         anchors,
         Float32RPNHead(pyramid.out_channels, anchors.num_anchors_per_location()[0], conv_depth=2 if v2 else 1),
-        fg_iou_thresh=0.7,
-        bg_iou_thresh=0.3,
+        fg_iou_thresh=rpn_fg_iou_thresh,
+        bg_iou_thresh=rpn_bg_iou_thresh,
         batch_size_per_image=256,
         positive_fraction=0.5,
-        pre_nms_top_n={"training": 2000, "testing": 1000},
-        post_nms_top_n={"training": 2000, "testing": 1000},
-        nms_thresh=0.7,
+        pre_nms_top_n={"training": rpn_pre_nms_top_n_train, "testing": rpn_pre_nms_top_n_test},
+        post_nms_top_n={"training": rpn_post_nms_top_n_train, "testing": rpn_post_nms_top_n_test},
+        nms_thresh=rpn_nms_thresh,
     )
     width = _V2_REPRESENTATION[-1] if v2 else representation
     roi_heads = CrowdAwareRoIHeads(
@@ -86,13 +98,13 @@ def faster_rcnn(
         if v2
         else TwoMLPHead(pyramid.out_channels * 7 * 7, width),
         Float32Predictor(width, num_classes + 1),
-        fg_iou_thresh=0.5,
-        bg_iou_thresh=0.5,
+        fg_iou_thresh=box_fg_iou_thresh,
+        bg_iou_thresh=box_bg_iou_thresh,
         batch_size_per_image=rois_per_image,
         positive_fraction=0.25,
         bbox_reg_weights=None,
         score_thresh=score_threshold,
-        nms_thresh=0.5,
+        nms_thresh=box_nms_thresh,
         detections_per_img=detections_per_image,
     )
     return GeneralizedRCNN(pyramid.as_torchvision(), rpn, roi_heads, PaddedBatch(backbone))

@@ -22,6 +22,8 @@ class Head(SegmenterSettings):
     name: HeadName = "deeplabv3"
     channels: int = Field(256, ge=1)
     """Width of the decoder."""
+    dropout: float = Field(0.5, ge=0, lt=1)
+    """Of the decoder's features, in training."""
 
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3Decoder
@@ -30,6 +32,8 @@ class Head(SegmenterSettings):
 
         stride = backbone.features[-1].stride
         channels = encoder_channels(self.name, backbone, self.output_strides)
-        blocks = DeepLabV3Decoder(channels[-1], self.channels, _ATROUS_RATES, aspp_separable=False, aspp_dropout=0.5)
+        blocks = DeepLabV3Decoder(
+            channels[-1], self.channels, _ATROUS_RATES, aspp_separable=False, aspp_dropout=self.dropout
+        )
         decoder = Decoder(blocks, width=self.channels, kernel_size=1, upsampling=stride, multiple=stride, pools=True)
         return SmpNet(self.name, backbone, num_classes, decoder, norm)

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import Field
+
 from tasks.config import DetectorSettings, HeadName, PublishedDetector
 
 if TYPE_CHECKING:
@@ -17,6 +19,12 @@ class Head(DetectorSettings):
     published: ClassVar = {"fcos_resnet50_fpn": PublishedDetector()}
 
     name: HeadName = "fcos"
+    topk_candidates: int = Field(1000, ge=1)
+    """Detections of a level that are kept before non-maximum suppression."""
+    nms_thresh: float = Field(0.6, gt=0, le=1)
+    """IoU above which the weaker of two detections of a class is dropped."""
+    center_sampling_radius: float = Field(1.5, gt=0)
+    """How far from an object's centre, in strides, a cell may lie that learns it."""
 
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from tasks.detection import fcos

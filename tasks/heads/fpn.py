@@ -18,6 +18,8 @@ class Head(SegmenterSettings):
     name: HeadName = "fpn"
     channels: int = Field(256, ge=1)
     """Width of every pyramid level."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Of the decoder's features, in training."""
 
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
@@ -25,7 +27,7 @@ class Head(SegmenterSettings):
         from tasks.segmentation import Decoder, SmpNet, encoder_channels
 
         channels = encoder_channels(self.name, backbone, self.output_strides)
-        blocks = FPNDecoder(channels, pyramid_channels=self.channels)
+        blocks = FPNDecoder(channels, pyramid_channels=self.channels, dropout=self.dropout)
         decoder = Decoder(
             blocks, width=blocks.out_channels, kernel_size=1, upsampling=4, multiple=backbone.features[-1].stride
         )

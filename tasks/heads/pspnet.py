@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import Field
+
 from tasks.config import HeadName, SegmenterSettings
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ class Head(SegmenterSettings):
     output_strides: ClassVar = (8, 16)
 
     name: HeadName = "pspnet"
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Of the decoder's features, in training."""
 
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from segmentation_models_pytorch.decoders.pspnet.decoder import PSPDecoder
@@ -25,6 +29,8 @@ class Head(SegmenterSettings):
         from tasks.segmentation import Decoder, SmpNet, encoder_channels
 
         stride = backbone.features[-1].stride
-        blocks = PSPDecoder(encoder_channels(self.name, backbone, self.output_strides), out_channels=_WIDTH)
+        blocks = PSPDecoder(
+            encoder_channels(self.name, backbone, self.output_strides), out_channels=_WIDTH, dropout=self.dropout
+        )
         decoder = Decoder(blocks, width=_WIDTH, kernel_size=3, upsampling=stride, multiple=stride)
         return SmpNet(self.name, backbone, num_classes, decoder, norm)

@@ -1,10 +1,10 @@
 """RetinaNet (Lin et al. 2017, "Focal loss for dense object detection")."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from tasks.config import DetectorSettings, HeadName, PublishedDetector
+from tasks.config import DetectorSettings, HeadName, PublishedDetector, check_order
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +21,21 @@ class Head(DetectorSettings):
     name: HeadName = "retinanet"
     anchor_scale: float = Field(4.0, ge=1)
     """Side of the square anchor in strides of its level: 32 px on p3 to 512 px on p7."""
+    aspect_ratios: tuple[float, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    """Heights of the anchors over their widths."""
+    topk_candidates: int = Field(1000, ge=1)
+    """Detections of a level that are kept before non-maximum suppression."""
+    nms_thresh: float = Field(0.5, gt=0, le=1)
+    """IoU above which the weaker of two detections of a class is dropped."""
+    fg_iou_thresh: float = Field(0.5, gt=0, le=1)
+    """IoU from which an anchor is an object."""
+    bg_iou_thresh: float = Field(0.4, ge=0, le=1)
+    """IoU below which an anchor is background."""
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        check_order(self, "bg_iou_thresh", "fg_iou_thresh")
+        return self
 
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from tasks.detection import retinanet
