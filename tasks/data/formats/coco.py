@@ -1,6 +1,5 @@
 """COCO JSON: a file a split, beside folders of images, for boxes and for masks."""
 
-import json
 import math
 import os
 from collections import Counter
@@ -17,7 +16,8 @@ from tasks.data.dataset.objects import Objects, build_table
 from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
-from tasks.data.findings import DataError, Finding, Findings, Place
+from tasks.data.findings import Findings, Place
+from tasks.data.formats.coco_json import CocoAnnotation, CocoFile, CocoImage, Id, read_coco_json
 from tasks.data.formats.format import Format, LayoutError
 from tasks.data.images import check_image_files, read_image_size
 from tasks.data.masks.rasterizing import rasterized
@@ -26,39 +26,6 @@ from tasks.data.masks.samples import MaskedSample, MaskedSamples
 BACKGROUND = "background"
 _EXPORT = "_annotations.coco.json"  # lies in the split's folder, among its images
 _SPLITS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
-
-Id = int | str
-
-
-class _Image(msgspec.Struct, gc=False):
-    id: Id
-    file_name: str
-    width: float | None = None
-    height: float | None = None
-
-
-class _Annotation(msgspec.Struct, gc=False):
-    id: Id
-    image_id: Id
-    category_id: int
-    bbox: tuple[float, float, float, float]
-    area: float | None = None
-    iscrowd: int | str | None = 0
-    segmentation: msgspec.Raw = msgspec.Raw()
-
-
-class _Category(msgspec.Struct, gc=False):
-    id: int
-    name: str
-
-
-class _File(msgspec.Struct, gc=False):
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
-
-
-_decoder = msgspec.json.Decoder(_File)
 
 
 def recognise(folder: Path) -> bool:
@@ -98,7 +65,7 @@ def _read_objects(folder: Path, polygons: bool, findings: Findings) -> DataSet[S
     category_ids: tuple[int, ...] = ()
     splits: dict[str, SampleTable] = {}
     for split, path in files.items():
-        content = _decode(path)
+        content = read_coco_json(path)
         categories = _categories(path, content, findings)
         if not classes:
             category_ids, classes = tuple(categories), tuple(categories.values())
@@ -141,31 +108,7 @@ def _split_file(folder: Path, split: str) -> Path | None:
     return found[0] if found else None
 
 
-def _decode(path: Path) -> _File:
-    try:
-        content = path.read_bytes()
-        try:
-            return _decoder.decode(content)
-        except msgspec.ValidationError:
-            raise
-        except msgspec.DecodeError:
-            # Python writes NaN and Infinity, which JSON does not have.
-            return _converted(json.loads(content))
-    except msgspec.ValidationError as error:
-        raise DataError(Finding("annotation-unreadable", f"{path}: not a COCO file: {error}")) from None
-    except (OSError, ValueError, msgspec.DecodeError) as error:
-        raise DataError(Finding("annotation-unreadable", f"{path}: not readable JSON: {error}")) from None
-
-
-def _converted(content: Any) -> _File:
-    annotations = content.get("annotations") if isinstance(content, dict) else None
-    for item in annotations if isinstance(annotations, list) else []:
-        if isinstance(item, dict):
-            item["segmentation"] = msgspec.Raw(msgspec.json.encode(item.get("segmentation")))
-    return msgspec.convert(content, _File)
-
-
-def _categories(path: Path, content: _File, findings: Findings) -> dict[int, str]:
+def _categories(path: Path, content: CocoFile, findings: Findings) -> dict[int, str]:
     categories = {item.id: item.name for item in sorted(content.categories, key=lambda item: item.id)}
     if len(set(categories.values())) < len(content.categories):
         findings.add("class-twice", f"{path}: two categories share an id or a name")
@@ -182,7 +125,7 @@ def _labels(path: Path, categories: dict[int, str], classes: tuple[str, ...], fi
 
 
 def _read_split(
-    folder: Path, path: Path, content: _File, labels: dict[int, int], polygons: bool, findings: Findings
+    folder: Path, path: Path, content: CocoFile, labels: dict[int, int], polygons: bool, findings: Findings
 ) -> SampleTable:
     if not content.images:
         raise InputError(f"{path}: lists no images")
@@ -211,8 +154,8 @@ def _read_split(
 
 
 def _images(
-    path: Path, root: Path, images: list[_Image], findings: Findings
-) -> tuple[list[_Image], list[tuple[float, float]]]:
+    path: Path, root: Path, images: list[CocoImage], findings: Findings
+) -> tuple[list[CocoImage], list[tuple[float, float]]]:
     """Each image once, and the sizes."""
     ids: set[Id] = set()
     names: set[str] = set()
@@ -231,8 +174,8 @@ def _images(
 
 
 def _annotations(
-    path: Path, content: _File, place: dict[Id, int], labels: dict[int, int], findings: Findings
-) -> tuple[list[_Annotation], list[int]]:
+    path: Path, content: CocoFile, place: dict[Id, int], labels: dict[int, int], findings: Findings
+) -> tuple[list[CocoAnnotation], list[int]]:
     """Those of a listed image and class, and where they stand in the file."""
     items = content.annotations
     positions = [k for k, item in enumerate(items) if item.image_id in place and item.category_id in labels]

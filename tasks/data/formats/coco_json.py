@@ -1,0 +1,71 @@
+"""What is taken from a COCO annotation file, several times faster than by json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tasks.data.findings import DataError, Finding
+
+Id = int | str
+
+
+class CocoImage(msgspec.Struct, gc=False):
+    id: Id
+    file_name: str
+    width: float | None = None
+    height: float | None = None
+
+
+class CocoAnnotation(msgspec.Struct, gc=False):
+    id: Id
+    image_id: Id
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    area: float | None = None
+    iscrowd: int | str | None = 0
+    segmentation: msgspec.Raw = msgspec.Raw()
+
+
+class CocoCategory(msgspec.Struct, gc=False):
+    id: int
+    name: str
+
+
+class CocoFile(msgspec.Struct, gc=False):
+    images: list[CocoImage]
+    annotations: list[CocoAnnotation]
+    categories: list[CocoCategory]
+
+
+_decoder = msgspec.json.Decoder(CocoFile)
+
+
+def read_coco_json(path: Path) -> CocoFile:
+    """The content of an annotation file, as far as it is used.
+
+    Raises:
+        DataError: it cannot be read, or is not of this form.
+    """
+    try:
+        content = path.read_bytes()
+        try:
+            return _decoder.decode(content)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            # Python writes NaN and Infinity, which JSON does not have.
+            return _converted(json.loads(content))
+    except msgspec.ValidationError as error:
+        raise DataError(Finding("annotation-unreadable", f"{path}: not a COCO file: {error}")) from None
+    except (OSError, ValueError, msgspec.DecodeError) as error:
+        raise DataError(Finding("annotation-unreadable", f"{path}: not readable JSON: {error}")) from None
+
+
+def _converted(content: Any) -> CocoFile:
+    annotations = content.get("annotations") if isinstance(content, dict) else None
+    for item in annotations if isinstance(annotations, list) else []:
+        if isinstance(item, dict):
+            item["segmentation"] = msgspec.Raw(msgspec.json.encode(item.get("segmentation")))
+    return msgspec.convert(content, CocoFile)
