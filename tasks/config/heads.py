@@ -158,6 +158,15 @@ class SegmenterSettings(HeadSettings):
     boundary_tolerance: float | None = Field(None, ge=0)
     """Also report the boundary Dice: the share of boundaries that run within so many pixels of the true ones."""
 
+    @model_validator(mode="after")
+    def _check_cross_entropy(self) -> Self:
+        for name in ("class_weights", "balance_classes", "label_smoothing"):
+            if getattr(self, name) and "cross_entropy" not in self.loss:
+                raise SettingsError(f"head.{name}: is of cross-entropy, which head.loss, {self.loss!r}, has not")
+        if self.class_weights and self.balance_classes:
+            raise SettingsError("head.balance_classes: finds the weights of the classes; leave out head.class_weights")
+        return self
+
 
 class UNetSettings(SegmenterSettings):
     """What decoders in the shape of a U have."""

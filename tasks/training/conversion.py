@@ -42,6 +42,7 @@ _HEADS = {
     "upernet": (*_PIXELS, "channels"),
 }
 
+_OF_CROSS_ENTROPY = ("class_weights", "balance_classes", "label_smoothing")
 _ANCHOR_SCALES = {"retinanet": 4.0}  # what None meant; 8 for the others
 
 
@@ -77,7 +78,11 @@ def _from_0(description: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in head.items() if name in _HEADS[kind]}
     if "anchor_scale" in kept and kept["anchor_scale"] is None:
         kept["anchor_scale"] = _ANCHOR_SCALES.get(kind, 8.0)
-    return description | {"head": kept}
+    # What had no use was taken and did nothing: it is left out, so that it is not refused now.
+    without = _OF_CROSS_ENTROPY if "cross_entropy" not in kept.get("loss", "cross_entropy") else ()
+    if kept.get("balance_classes"):
+        without = (*without, "class_weights")
+    return description | {"head": {name: value for name, value in kept.items() if name not in without}}
 
 
 _STEPS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_from_0,)

@@ -114,3 +114,24 @@ def test_aspect_ratios_are_those_of_the_anchors(name: str) -> None:
 def test_background_ends_below_objects(name: str, options: dict[str, float], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         make_head(name, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"loss": "bce + dice", "class_weights": (1.0, 2.0)},
+            r"head\.class_weights: is of cross-entropy, which head\.loss",
+        ),
+        (
+            {"loss": "focal", "balance_classes": True},
+            r"head\.balance_classes: is of cross-entropy, which head\.loss, 'focal'",
+        ),
+        ({"loss": "dice", "label_smoothing": 0.1}, r"head\.label_smoothing: is of cross-entropy"),
+        ({"class_weights": (1.0, 2.0), "balance_classes": True}, r"leave out head\.class_weights"),
+    ],
+)
+def test_what_a_loss_has_no_use_for_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        make_head("unet", **options)
+    make_head("unet", **{**options, "loss": "0.5 * cross_entropy + dice", "balance_classes": False})

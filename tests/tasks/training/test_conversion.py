@@ -112,6 +112,14 @@ def test_every_heads_description_is_converted(name: str) -> None:
     assert converted.get("anchor_scale", 4) == (4 if name == "retinanet" or "anchor_scale" not in converted else 8)
 
 
+def test_what_did_nothing_is_left_out() -> None:
+    flat = OLD["segmentation"]["model.json"]["head"] | {"name": "unet", "balance_classes": True}
+    for loss, change in (("dice", {"label_smoothing": 0.1}), ("cross_entropy + dice", {"class_weights": [1.0, 2.0]})):
+        converted = convert_description({"head": flat | {"loss": loss} | change}, Path("model.json"))["head"]
+        head = find_head("unet", "segmentation")(**converted)
+        assert not any(getattr(head, name) for name in change)
+
+
 @pytest.mark.parametrize("content", [[], "text", {"format": "one"}, {"format": True}, {"format": -1}, {"head": []}])
 def test_what_is_no_description_is_named(content: Any) -> None:
     with pytest.raises(InputError, match=r"^model\.json: not a description of a model"):

@@ -56,7 +56,7 @@ def test_a_folder_called_shapes_is_a_folder(name: str, tmp_path: Path, monkeypat
         open_data(DataSettings(path=name))
     folder = CLEAN["coco"](tmp_path / "shapes")
     assert open_data(DataSettings(path=name)).layout == "COCO"
-    assert open_data(DataSettings()).layout == "built-in shapes"
+    assert open_data(DataSettings(count=4)).layout == "built-in shapes"
     CLEAN["voc"](tmp_path / "more")
     assert len(open_data(DataSettings(path=str(tmp_path / "more"), also=("shapes",))).splits["train"]) == 24
     assert folder.is_dir()
