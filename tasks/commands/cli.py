@@ -69,6 +69,11 @@ def _unboxed(report: str) -> str:
     return text.split(" Argument helptext:")[0].split(" For full helptext")[0]
 
 
+def plain_console(**options: Any) -> Console:
+    """A console that prints paths and names of classes as they are, brackets and colons too."""
+    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True, **options)
+
+
 def run_command(command: Callable[[Console], int]) -> int:
     """Run a command; what goes wrong becomes one line on stderr and an exit code.
 
@@ -78,9 +83,8 @@ def run_command(command: Callable[[Console], int]) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
-    # Without markup: paths and names of classes may have brackets.
     # torchrun numbers its processes; the first one speaks for all.
-    console = Console(markup=False, highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
+    console = plain_console(quiet=os.environ.get("RANK", "0") != "0")
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_args, **_kwargs: console.print(f"warning: {message}")
         try:

@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Column, Table
 from rich.text import Text
 
-from tasks.commands.cli import parse, run_command
+from tasks.commands.cli import parse, plain_console, run_command
 from tasks.config import DataSettings, Group, UserPath
 from tasks.heads import find_head
 
@@ -56,7 +56,7 @@ def _doctor(arguments: DoctorArguments, console: Console) -> int:
     annotations = find_head(arguments.head, arguments.task).annotations
     from tasks.doctor import examine
 
-    messages = Console(file=sys.stderr, markup=False, highlight=False, soft_wrap=True) if arguments.as_json else console
+    messages = plain_console(file=sys.stderr) if arguments.as_json else console
     warnings.showwarning = lambda message, *_args, **_kwargs: messages.print(f"warning: {message}")
     with Progress(console=messages, transient=True) as bar:
 

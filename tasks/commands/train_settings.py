@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,15 +52,16 @@ def parse_settings(argv: Sequence[str]) -> Settings:
         _check_same_kinds(own, given, file, own_file)
     head = _choose_head(given, merge(own or {}, file))
     data = given.data or merge(own or {}, file).get("data", {}).get("path", SHAPES)
-    base = {"task": head.task} | run_defaults(head, data) if own is None else own
-    optimizer = find_optimizer(_chosen("optim", given.optim, base, file) or DEFAULT_OPTIMIZER)
-    schedule = find_schedule(_chosen("schedule", given.schedule, base, file) or DEFAULT_SCHEDULE)
+    defaults = {"task": head.task} | run_defaults(head, data)
+    base = defaults if own is None else own
+    optimizer = find_optimizer(_chosen("optim", given.optim, file, base, defaults) or DEFAULT_OPTIMIZER)
+    schedule = find_schedule(_chosen("schedule", given.schedule, file, base, defaults) or DEFAULT_SCHEDULE)
     kinds: dict[str, type[NamedGroup]] = {"head": head, "optim": optimizer, "schedule": schedule}
-    file, left_out = _for_kinds(file, kinds, base)
-    if left_out:
-        names = ", ".join(kind.model_fields["name"].default for kind in kinds.values())
-        warnings.warn(f"left out of the file's settings, which {names} have not: {', '.join(left_out)}", stacklevel=2)
-    base, _ = _for_kinds(base, kinds, base)
+    file, left_out = _for_kinds(file, kinds, defaults)
+    if not {"-h", "--help"} & set(argv):
+        for line in left_out:
+            warnings.warn(line, stacklevel=2)
+    base, _ = _for_kinds(base, kinds, defaults)
     kind = settings_for(head, optimizer, schedule)
     settings = parse(
         kind,
@@ -105,7 +107,7 @@ def _own_file(given: argparse.Namespace, file: Mapping[str, Any]) -> Path | None
     output = given.output or file.get("output")
     if not output:
         raise SettingsError("--resume: needs --output, the folder of the run to go on with")
-    return Path(str(output)).expanduser() / "config.yaml"
+    return Path(os.path.expanduser(str(output))) / "config.yaml"
 
 
 def _is_true(value: Any) -> bool:
@@ -120,45 +122,53 @@ def _choose_head(given: argparse.Namespace, chosen: Mapping[str, Any]) -> type[H
     """The head that the flags name, or the file; a flag for another task goes with that task's own head."""
     task = given.task or chosen.get("task", "detection")
     other_task = given.task is not None and given.task != chosen.get("task", given.task)
-    return find_head(given.head or (None if other_task else _name_in(chosen, "head")), task)
+    name = None if other_task else _name_in(chosen, "head")
+    return find_head(name if given.head is None else given.head, task)
 
 
-def _chosen(group: str, flag: str | None, base: Mapping[str, Any], file: Mapping[str, Any]) -> Any:
-    """The name of a group's kind: the flag's, else the file's, else the default's."""
-    return flag or _name_in(file, group) or _name_in(base, group)
+def _chosen(group: str, flag: str | None, *layers: Mapping[str, Any]) -> Any:
+    """The name of a group's kind: the flag's, else that of the first layer which has one."""
+    return flag if flag is not None else next(filter(None, (_name_in(layer, group) for layer in layers)), None)
 
 
 def _for_kinds(
-    values: Mapping[str, Any], kinds: Mapping[str, type[NamedGroup]], base: Mapping[str, Any]
+    values: Mapping[str, Any], kinds: Mapping[str, type[NamedGroup]], defaults: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Values for the head, optimizer and schedule that won over their own, and the paths of what is left out: what only
-    their own has, and a learning rate, which belongs to its optimizer."""
+    """Values for the head, optimizer and schedule that won over their own. What only their own has is left out, and a
+    learning rate, which belongs to its optimizer; a line for each says so.
+
+    Args:
+        defaults: what values are for where they do not name it.
+    """
     fitted: dict[str, Any] = dict(values)
     if "task" in values:
         fitted["task"] = kinds["head"].task  # type: ignore[attr-defined]
-    left_out = []
+    lines = []
     for group, kind in kinds.items():
-        given = values.get(group)
-        if not isinstance(given, Mapping):
+        given, own = values.get(group), _own_kind(group, values, defaults)
+        if not isinstance(given, Mapping) or own is kind:
             continue
-        own = _own_kind(group, values, base)
-        foreign = [key for key in given if own is not kind and (_is_only_in(key, own, kind) or key == "lr")]
-        left_out += [f"{group}.{key}" for key in foreign]
-        name = {"name": kind.model_fields["name"].default}
-        fitted[group] = {key: value for key, value in given.items() if key not in foreign} | name
-    return fitted, left_out
+        foreign = [key for key in given if key in own.model_fields and key not in kind.model_fields]
+        if foreign:
+            paths = ", ".join(f"{group}.{key}" for key in foreign)
+            lines.append(f"{_name_of(kind)} has no such settings, left out of the file's: {paths}")
+        if "lr" in given:
+            lines.append(f"left out of the file's settings: {group}.lr, which was for {_name_of(own)}")
+        kept = {key: value for key, value in given.items() if key not in (*foreign, "lr")}
+        fitted[group] = kept | {"name": _name_of(kind)}
+    return fitted, lines
 
 
-def _own_kind(group: str, values: Mapping[str, Any], base: Mapping[str, Any]) -> type[NamedGroup]:
+def _own_kind(group: str, values: Mapping[str, Any], defaults: Mapping[str, Any]) -> type[NamedGroup]:
     """The head, optimizer or schedule that values were written for."""
-    name = _name_in(values, group) or _name_in(base, group)
+    name = _name_in(values, group) or _name_in(defaults, group)
     if group == "head":
-        return find_head(_name_in(values, group), values.get("task", base.get("task", "detection")))
+        return find_head(_name_in(values, group), values.get("task", defaults.get("task", "detection")))
     return find_optimizer(name or DEFAULT_OPTIMIZER) if group == "optim" else find_schedule(name or DEFAULT_SCHEDULE)
 
 
-def _is_only_in(key: str, own: type[NamedGroup], other: type[NamedGroup]) -> bool:
-    return key in own.model_fields and key not in other.model_fields
+def _name_of(kind: type[NamedGroup]) -> str:
+    return str(kind.model_fields["name"].default)
 
 
 def _check_same_kinds(

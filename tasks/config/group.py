@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 # A path as people write it: ~ is their home.
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+UserPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]
 UserText = Annotated[str, AfterValidator(os.path.expanduser)]
 
 

@@ -11,6 +11,7 @@ from tasks.config.group import NamedGroup, SettingsError
 
 # What a head learns from: boxes alone, boxes with polygons (or masks) of single objects, or masks of whole images.
 Annotations = Literal["boxes", "polygons", "masks"]
+Ratio = Annotated[float, Field(gt=0)]
 HeadName = Annotated[str, tyro.conf.arg(aliases=["--head"], help="Which head; --task decides which there are.")]
 
 
@@ -103,7 +104,7 @@ class RegionSettings(DetectorSettings):
     """Side of the square anchor in strides of its level: 32 px on p2 to 512 px on p6."""
     rois_per_image: int = Field(512, ge=1)
     """Proposals an image that the box head trains on."""
-    aspect_ratios: tuple[float, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    aspect_ratios: tuple[Ratio, ...] = Field((0.5, 1.0, 2.0), min_length=1)
     """Heights of the anchors over their widths."""
     rpn_pre_nms_top_n_train: int = Field(2000, ge=1)
     """Proposals of a level that are kept before non-maximum suppression, in training."""

@@ -1,5 +1,6 @@
 """Recipes: files of settings worth beginning with, by name. They come along in the wheel."""
 
+import os
 from pathlib import Path
 
 from backbones import nearest
@@ -21,7 +22,7 @@ def find_recipe(name: str) -> Path:
     Raises:
         SettingsError: there is neither.
     """
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.exists() and not path.is_dir():
         return path
     known = list_recipes()

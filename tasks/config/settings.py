@@ -93,9 +93,9 @@ class BackboneSettings(Group):
         return value
 
 
-OptimizerName = Annotated[str, tyro.conf.arg(help="Which optimizer.")]
+OptimizerName = Annotated[str, tyro.conf.arg(aliases=["--optim"], help="Which optimizer.")]
 LearningRate = Annotated[float, tyro.conf.arg(aliases=["--lr"], help="Highest learning rate.")]
-ScheduleName = Annotated[str, tyro.conf.arg(help="How the learning rate goes.")]
+ScheduleName = Annotated[str, tyro.conf.arg(aliases=["--schedule"], help="How the learning rate goes.")]
 
 
 class OptimSettings(NamedGroup):
@@ -123,6 +123,9 @@ class ScheduleSettings(NamedGroup):
     name: ScheduleName = ""
     epochs: Annotated[int, tyro.conf.arg(aliases=["--epochs"])] = Field(10, ge=1)
     """Passes over the training set."""
+
+    def check_rate(self, lr: float) -> None:
+        """Raise a SettingsError where the schedule cannot go with this highest learning rate."""
 
     def rate(self, step: int, steps_per_epoch: int, lr: float) -> float:
         """The learning rate of a step.
@@ -170,6 +173,7 @@ class Settings(Group):
     def _check_head(self) -> Self:
         if self.task != self.head.task:
             raise SettingsError(f"head.name: {self.head.name!r} is not for {self.task}")
+        self.schedule.check_rate(self.optim.lr)
         if self.backbone.output_stride not in (None, *(strides := self.head.output_strides)):
             wanted = " or ".join(map(str, strides))
             raise SettingsError(

@@ -27,14 +27,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a safe one
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
+    except RecursionError:
+        raise SettingsError(f"{path}: not YAML: nested too deep") from None
+    # Explicit tags, such as !!int abc, end in what Python says of the value.
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise SettingsError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: must hold settings as 'key: value' lines")
     try:
-        values = _spell_out(content)
+        values = _spell_out(content, path)
     except RecursionError:
         raise SettingsError(f"{path}: an alias refers to what it stands in") from None
     if values.get("config") is not None:
@@ -58,26 +61,40 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor("tag:yaml.org,2002:int", lambda _loader, node: int(node.value))
 
 _NUMBERS = {"tag:yaml.org,2002:int": r"[-+]?\d+", "tag:yaml.org,2002:float": r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?"}
+_TEXTS = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")  # a date is a likely name of a folder
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NUMBERS]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (*_NUMBERS, *_TEXTS)]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 for _tag, _pattern in _NUMBERS.items():
     _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), list("-+0123456789."))
 
 
-def _spell_out(content: Mapping[Any, Any]) -> dict[str, Any]:
+def _spell_out(content: Mapping[Any, Any], path: Path, prefix: str = "") -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for key, value in content.items():
-        head, _, rest = str(key).replace("-", "_").partition(".")
+        head, dot, rest = str(key).replace("-", "_").partition(".")
+        if dot and not (head and rest):
+            raise SettingsError(f"{path}: {prefix}{key}: there is no such setting")
         if rest:
             value = {rest: value}
         if isinstance(value, Mapping):
-            value = _spell_out(value)
-        elif head in _SCALARS:
-            value = {_SCALARS[head]: value}
-        nested = merge(nested, {head: value})
+            value = _spell_out(value, path, f"{prefix}{head}.")
+        elif head in _SCALARS and not prefix:
+            value = {} if value is None else {_SCALARS[head]: value}
+        _add(nested, head, value, path, prefix)
     return nested
+
+
+def _add(nested: dict[str, Any], key: str, value: Any, path: Path, prefix: str) -> None:
+    """Add what may have been spelt in another way before: save-every, optim.lr beside optim: {lr: ...}."""
+    if key not in nested:
+        nested[key] = value
+    elif isinstance(nested[key], dict) and isinstance(value, dict):
+        for inner, item in value.items():
+            _add(nested[key], inner, item, path, f"{prefix}{key}.")
+    else:
+        raise SettingsError(f"{path}: the setting {prefix}{key} stands twice")
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

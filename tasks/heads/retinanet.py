@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from tasks.config import DetectorSettings, HeadName, PublishedDetector, check_order
+from tasks.config import DetectorSettings, HeadName, PublishedDetector, Ratio, check_order
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,7 +21,7 @@ class Head(DetectorSettings):
     name: HeadName = "retinanet"
     anchor_scale: float = Field(4.0, ge=1)
     """Side of the square anchor in strides of its level: 32 px on p3 to 512 px on p7."""
-    aspect_ratios: tuple[float, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    aspect_ratios: tuple[Ratio, ...] = Field((0.5, 1.0, 2.0), min_length=1)
     """Heights of the anchors over their widths."""
     topk_candidates: int = Field(1000, ge=1)
     """Detections of a level that are kept before non-maximum suppression."""

@@ -4,7 +4,7 @@ import math
 
 from pydantic import Field
 
-from tasks.config import ScheduleName, ScheduleSettings
+from tasks.config import ScheduleName, ScheduleSettings, SettingsError
 
 
 class Schedule(ScheduleSettings):
@@ -18,6 +18,10 @@ class Schedule(ScheduleSettings):
     """By which each cycle is longer than the one before."""
     eta_min: float = Field(1e-6, ge=0)
     """Lowest learning rate."""
+
+    def check_rate(self, lr: float) -> None:
+        if self.eta_min > lr:
+            raise SettingsError(f"schedule.eta_min: {self.eta_min:g}: is above optim.lr, {lr:g}")
 
     def rate(self, step: int, steps_per_epoch: int, lr: float) -> float:
         # In steps: counting in epochs, fractions would decide where a cycle ends.

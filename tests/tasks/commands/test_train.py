@@ -95,7 +95,7 @@ def test_the_predictor_takes_paths_and_arrays(finished: Path, tmp_path: Path) ->
 
 
 def test_paths_with_brackets_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = tmp_path / "a[/b]c[red]"
+    run = tmp_path / "a[/b]c[red]:cat:"
     flags = "--data.count 4 --epochs 1 --head.channels 16 --head.representation 16 --schedule.name restarts"
     assert main([*flags.split(), "--output", str(run)]) == 0
     output = capsys.readouterr().out

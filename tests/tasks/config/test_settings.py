@@ -78,6 +78,16 @@ def test_wrong_flags_are_one_line(argv: str, message: str) -> None:
         ("- a list", "must hold settings"),
         ("optim: {lr: 0.1}\nseed: 3\noptim: {lr: 0.2}", "the key 'optim' stands twice"),
         ("data: {path: shapes, path: shapes}", "the key 'path' stands twice"),
+        ("optim.lr: 0.2\noptim: {lr: 0.1}", "the setting optim.lr stands twice"),
+        ("save-every: 3\nsave_every: 4", "the setting save_every stands twice"),
+        ("head.name: fcos\nhead: retinanet", "the setting head.name stands twice"),
+        ("optim.: 2", "optim.: there is no such setting"),
+        ("seed: !!int abc", "not YAML: "),
+        ("a: !!bool maybe", "not YAML: "),
+        ("a: " + "[" * 3000, "not YAML: nested too deep"),
+        ("optim: {name: adamw, betas: [1.5, 0.9]}", "optim.betas.0: 1.5: Input should be less than 1"),
+        ("head: {aspect_ratios: [-1]}", "head.aspect_ratios.0: -1: Input should be greater than 0"),
+        ("optim: {lr: 1e-7}\nschedule.name: restarts", "schedule.eta_min: 1e-06: is above optim.lr, 1e-07"),
         ("config: other.yaml", "config: a file of settings cannot name another one"),
         ("head: &a {name: *a}", "an alias refers to what it stands in"),
         ("schedule: {epochs: true}", "schedule.epochs: True: a number is wanted"),
@@ -188,7 +198,7 @@ def test_help_needs_no_torch() -> None:
         assert flag in done.stdout
 
 
-@pytest.mark.filterwarnings("ignore:left out of the file's settings")
+@pytest.mark.filterwarnings("ignore:.*left out of the file's")
 @pytest.mark.parametrize("recipe", list_recipes())
 def test_a_flag_wins_over_a_recipes_head_and_task(recipe: str) -> None:
     task = recipe.partition("/")[0]
@@ -202,7 +212,7 @@ def test_a_flag_wins_over_a_recipes_head_and_task(recipe: str) -> None:
 def test_what_only_the_files_head_has_is_left_out_and_named(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("head: {name: unet, center: true, loss: dice}\ntask: segmentation\n")
-    message = r"^left out of the file's settings, which pan, adamw, cosine have not: head\.center$"
+    message = r"^pan has no such settings, left out of the file's: head\.center$"
     with pytest.warns(UserWarning, match=message):
         settings = parse_settings(["--config", str(file), "--head", "pan"])
     assert get(settings, "head.loss") == "dice"
@@ -262,9 +272,12 @@ def test_a_learning_rate_belongs_to_its_optimizer(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("optim: {name: sgd, lr: 0.5, momentum: 0.8, weight_decay: 0.1}\n")
     assert get(parse_settings(["--config", str(file)]), "optim.momentum") == 0.8
-    message = r"^left out of the file's settings, which .*adamw, cosine have not: optim\.lr, optim\.momentum$"
-    with pytest.warns(UserWarning, match=message):
-        settings = parse_settings(["--config", str(file), "--optim.name", "adamw", *own_data])
+    with pytest.warns(UserWarning, match="left out of the file's") as caught:
+        settings = parse_settings(["--config", str(file), "--optim", "adamw", *own_data])
+    assert [str(warning.message) for warning in caught] == [
+        "adamw has no such settings, left out of the file's: optim.momentum",
+        "left out of the file's settings: optim.lr, which was for sgd",
+    ]
     assert (settings.optim.lr, settings.optim.weight_decay) == (3e-4, 0.1)
 
 
@@ -296,3 +309,31 @@ def test_home_is_expanded_in_every_path(tmp_path: Path, monkeypatch: pytest.Monk
     assert (settings.data.augment, settings.backbone.weights) == (str(tmp_path / "own.yaml"), str(tmp_path / "w.pth"))
     monkeypatch.chdir(tmp_path)
     assert parse_settings(["--data.augment", "own.yaml"]).data.augment == str(tmp_path / "own.yaml")
+
+
+def test_a_group_without_a_line_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("optim:\n  # lr: 0.1\ndata:\nschedule:\nbackbone:\nhead:\noutput: 2026-01-01\n")
+    settings = parse_settings(["--config", str(file)])
+    assert settings.output == "2026-01-01"
+    assert settings.optim == parse_settings([]).optim
+
+
+def test_the_same_command_resumes_where_a_flag_changed_what_the_file_had_not_named(tmp_path: Path) -> None:
+    file, run = tmp_path / "c.yaml", tmp_path / "run"
+    file.write_text("schedule: {warmup_steps: 5}\noptim: {lr: 0.1}\n")
+    flags = ["--config", str(file), "--schedule", "restarts", "--optim", "sgd", "--output", str(run)]
+    with pytest.warns(UserWarning, match="left out of the file's"):
+        begun = parse_settings(flags)
+    run.mkdir()
+    (run / "config.yaml").write_text(yaml.safe_dump(begun.model_dump(exclude={"config", "output", "resume"})))
+    with pytest.warns(UserWarning, match="left out of the file's"):
+        resumed = parse_settings([*flags, "--resume"])
+    assert resumed.optim == begun.optim
+    assert resumed.schedule == begun.schedule
+
+
+def test_an_unknown_home_is_a_name_like_any_other() -> None:
+    with pytest.raises(SettingsError, match=r"config: '~nobody-of-this-name/x': neither a file nor a recipe"):
+        parse_settings(["--config", "~nobody-of-this-name/x"])
+    assert parse_settings(["--output", "~nobody-of-this-name/x"]).output == "~nobody-of-this-name/x"
