@@ -1,8 +1,9 @@
 """The COCO detection metrics, computed by hotcoco or by pycocotools."""
 
 import contextlib
+import gc
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -187,7 +188,8 @@ def run_evaluator(truth: dict[str, Any], found: list[dict[str, Any]], evaluator:
         nothing = {"size": [image.get("height", 1), image.get("width", 1)], "counts": ""}
         result = {"image_id": image["id"], "category_id": truth["categories"][0]["id"], "score": 0.0}
         found = [result | ({"bbox": [0.0, 0.0, 0.0, 0.0]} if kind == "bbox" else {"segmentation": nothing})]
-    with contextlib.redirect_stdout(io.StringIO()):  # both print tables of their own
+    # Both print tables of their own, and make a million objects of which none is garbage yet.
+    with contextlib.redirect_stdout(io.StringIO()), _garbage_collection_off():
         if evaluator == "hotcoco":
             import hotcoco
 
@@ -205,6 +207,17 @@ def run_evaluator(truth: dict[str, Any], found: list[dict[str, Any]], evaluator:
         evaluation.accumulate()
         evaluation.summarize()
     return evaluation
+
+
+@contextlib.contextmanager
+def _garbage_collection_off() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _of_kind(found: list[dict[str, Any]], kind: Kind) -> list[dict[str, Any]]:
