@@ -3,12 +3,11 @@
 What needs torch is imported when it is asked for: settings are checked, and `--help` answers, without it.
 """
 
-from contextlib import suppress
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from backbones.errors import InputError, nearest
 from backbones.freezing import FreezeReport, parse_stages
+from backbones.late import hand_out
 
 if TYPE_CHECKING:
     from backbones.describe import StageSummary, describe_backbone
@@ -37,6 +36,7 @@ __all__ = [
     "create_backbone",
     "describe_backbone",
     "frozen_digests",
+    "hand_out",
     "list_backbones",
     "load_weights",
     "nearest",
@@ -46,29 +46,20 @@ __all__ = [
     "register_backbone",
 ]
 
-_FILES = {
-    "describe": ("StageSummary", "describe_backbone"),
-    "digests": ("changed_tensors", "frozen_digests"),
-    "features": ("Backbone", "FeatureInfo", "check_for_pyramids"),
-    "fpn": ("FeaturePyramid",),
-    "hub": ("IMAGENET_MEAN", "IMAGENET_STD"),
-    "layers": ("norm_layer",),
-    "normalize": ("Normalize",),
-    "registry": ("create_backbone", "list_backbones", "load_weights", "register_backbone"),
-    "weights": ("LoadReport", "read_state_dict"),
-}
-_FILE_OF = {name: file for file, names in _FILES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _FILE_OF:
-        value = getattr(import_module(f"backbones.{_FILE_OF[name]}"), name)
-        globals()[name] = value
-        return value
-    if not name.startswith("_"):
-        with suppress(ModuleNotFoundError):
-            return import_module(f"backbones.{name}")
-    raise AttributeError(f"module 'backbones' has no attribute {name!r}")
+__getattr__ = hand_out(
+    __name__,
+    {
+        "describe": ("StageSummary", "describe_backbone"),
+        "digests": ("changed_tensors", "frozen_digests"),
+        "features": ("Backbone", "FeatureInfo", "check_for_pyramids"),
+        "fpn": ("FeaturePyramid",),
+        "hub": ("IMAGENET_MEAN", "IMAGENET_STD"),
+        "layers": ("norm_layer",),
+        "normalize": ("Normalize",),
+        "registry": ("create_backbone", "list_backbones", "load_weights", "register_backbone"),
+        "weights": ("LoadReport", "read_state_dict"),
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -3,8 +3,9 @@
 Both names are imported when they are asked for: `--help` has to answer without torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from backbones import hand_out
 
 if TYPE_CHECKING:
     from tasks.assembly import create_task
@@ -12,10 +13,4 @@ if TYPE_CHECKING:
 
 __all__ = ["create_task", "load_predictor"]
 
-_ROOMS = {"create_task": "tasks.assembly", "load_predictor": "tasks.deploy"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return getattr(import_module(_ROOMS[name]), name)
-    raise AttributeError(f"module 'tasks' has no attribute {name!r}")
+__getattr__ = hand_out(__name__, {"assembly": ("create_task",), "deploy": ("load_predictor",)})

@@ -40,14 +40,7 @@ TORCH = ("torch", "torchvision", "timm", "segmentation_models_pytorch", "acceler
 # What is asked for settings before torch is.
 TORCH_LATE = ("tasks.heads", "tasks.training.optimizers", "tasks.training.schedules", "tasks.training._lookup")
 # What imports by a name that it has found: an import that cannot be read here.
-BY_NAME = (
-    "backbones",
-    "tasks",
-    "tasks.benchmark",
-    "tasks.commands",
-    "tasks.training",
-    "tasks.config.by_name",
-)
+BY_NAME = ("backbones.late", "tasks.commands", "tasks.config.by_name")
 # How a file of these rooms shows that it is found by its name; such files know nothing of each other.
 FOUND_BY_NAME = {
     "tasks.heads": "class Head(",

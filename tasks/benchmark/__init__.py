@@ -3,8 +3,9 @@
 Each imports what it compares with when it is called, and is itself imported when it is asked for.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from backbones import hand_out
 
 if TYPE_CHECKING:
     from tasks.benchmark.evaluation import time_evaluation
@@ -13,10 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Work", "time_evaluation", "time_index", "time_steps"]
 
-_FILES = {"Work": "steps", "time_evaluation": "evaluation", "time_index": "index", "time_steps": "steps"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _FILES:
-        return getattr(import_module(f"tasks.benchmark.{_FILES[name]}"), name)
-    raise AttributeError(f"module 'tasks.benchmark' has no attribute {name!r}")
+__getattr__ = hand_out(
+    __name__,
+    {"evaluation": ("time_evaluation",), "index": ("time_index",), "steps": ("Work", "time_steps")},
+)

@@ -28,7 +28,7 @@ from tasks.config import (
     settings_for,
 )
 from tasks.heads import find_head, list_heads, published_detectors
-from tasks.training import find_optimizer, find_schedule, list_optimizers, list_schedules
+from tasks.training import convert_description, find_optimizer, find_schedule, list_optimizers, list_schedules
 
 _FREE_ON_RESUME = {"config", "output", "resume", "save_every"}
 # Settings of different heads, which a config.yaml from before heads had settings of their own holds together.
@@ -44,11 +44,11 @@ def parse_settings(argv: Sequence[str]) -> Settings:
         SettingsError: something does not fit; one line.
     """
     given = _early(argv)
-    file = _without_foreign_settings(read_yaml(find_recipe(given.config))) if given.config else {}
+    file = _read(find_recipe(given.config)) if given.config else {}
     own_file = _own_file(given, file)
     own = None
     if own_file is not None and own_file.is_file():
-        own = _without_foreign_settings(read_yaml(own_file))
+        own = _read(own_file)
         _check_same_kinds(own, given, file, own_file)
     head = _choose_head(given, merge(own or {}, file))
     data = given.data or merge(own or {}, file).get("data", {}).get("path", SHAPES)
@@ -151,24 +151,20 @@ def _for_kinds(
         foreign = [key for key in given if key in own.model_fields and key not in kind.model_fields]
         if foreign:
             paths = ", ".join(f"{group}.{key}" for key in foreign)
-            lines.append(f"{_name_of(kind)} has no such settings, left out of the file's: {paths}")
+            lines.append(f"{kind.kind()} has no such settings, left out of the file's: {paths}")
         if "lr" in given:
-            lines.append(f"left out of the file's settings: {group}.lr, which was for {_name_of(own)}")
+            lines.append(f"left out of the file's settings: {group}.lr, which was for {own.kind()}")
         kept = {key: value for key, value in given.items() if key not in (*foreign, "lr")}
-        fitted[group] = kept | {"name": _name_of(kind)}
+        fitted[group] = kept | {"name": kind.kind()}
     return fitted, lines
 
 
 def _own_kind(group: str, values: Mapping[str, Any], defaults: Mapping[str, Any]) -> type[NamedGroup]:
     """The head, optimizer or schedule that values were written for."""
-    name = _name_in(values, group) or _name_in(defaults, group)
     if group == "head":
-        return find_head(_name_in(values, group), values.get("task", defaults.get("task", "detection")))
+        return find_head(_name_in(values, group), values.get("task", defaults["task"]))
+    name = _name_in(values, group) or _name_in(defaults, group)
     return find_optimizer(name or DEFAULT_OPTIMIZER) if group == "optim" else find_schedule(name or DEFAULT_SCHEDULE)
-
-
-def _name_of(kind: type[NamedGroup]) -> str:
-    return str(kind.model_fields["name"].default)
 
 
 def _check_same_kinds(
@@ -195,15 +191,13 @@ def _contradiction(path: str, wanted: Any, before: Any, own_file: Path | None) -
     )
 
 
-def _without_foreign_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A file's settings without those of other heads, which a run's config.yaml once held too."""
-    head = values.get("head", {})
+def _read(file: Path) -> dict[str, Any]:
+    """A file's settings; a config.yaml from before formats, which holds those of all heads, is converted."""
+    values = read_yaml(file)
+    head = values.get("head")
     if not isinstance(head, Mapping) or not head.keys() >= _OF_EVERY_HEAD:
-        return dict(values)
-    own = find_head(_name_in(values, "head"), values.get("task", "detection")).model_fields
-    # An anchor scale of None meant the head's own.
-    kept = {key: value for key, value in head.items() if key in own and (key, value) != ("anchor_scale", None)}
-    return dict(values) | {"head": kept}
+        return values
+    return values | {"head": convert_description({"head": head}, file)["head"]}
 
 
 def _name_in(values: Mapping[str, Any], group: str) -> Any:

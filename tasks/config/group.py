@@ -67,16 +67,21 @@ class NamedGroup(Group):
 
     name: str = ""
 
+    @classmethod
+    def kind(cls) -> str:
+        """The name of this kind."""
+        return str(cls.model_fields["name"].default)
+
     @model_validator(mode="after")
     def _check_name(self) -> Self:
-        own = type(self).model_fields["name"].default
-        if self.name != own:
-            raise SettingsError(f"{self.path_prefix}name: {self.name!r}: these are the settings of {own or 'no kind'}")
+        if self.name != self.kind():
+            own = self.kind() or "no kind"
+            raise SettingsError(f"{self.path_prefix}name: {self.name!r}: these are the settings of {own}")
         return self
 
     @classmethod
     def refusal(cls) -> str:
-        return f"{cls.model_fields['name'].default} has no such setting (it has {', '.join(cls.model_fields)})"
+        return f"{cls.kind()} has no such setting (it has {', '.join(cls.model_fields)})"
 
 
 def setting_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

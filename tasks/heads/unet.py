@@ -30,6 +30,7 @@ class Head(UNetSettings):
             backbone,
             num_classes,
             norm=norm,
+            output_strides=self.output_strides,
             decoder_channels=self.decoder_channels,
             attention=self.attention,
             center=self.center,

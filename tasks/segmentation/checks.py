@@ -6,6 +6,8 @@ from torch import Tensor
 
 from backbones import Backbone, InputError, check_for_pyramids
 
+LEVELS = ("c1", "c2", "c3", "c4", "c5")
+
 
 def check_backbone_for(head: str, backbone: Backbone, levels: Sequence[str], output_strides: Sequence[int]) -> None:
     """Raise where `backbone` lacks one of the levels, is for small images, or is dilated as the head is not."""
@@ -20,6 +22,23 @@ def check_backbone_for(head: str, backbone: Backbone, levels: Sequence[str], out
         raise InputError(
             f"{head} takes a backbone of output_stride {' or '.join(map(str, output_strides))}; this one has {stride}"
         )
+
+
+def encoder_channels(
+    head: str, backbone: Backbone, output_strides: Sequence[int], depth: int = len(LEVELS)
+) -> list[int]:
+    """Channels of the images and of `depth` levels from c1 on, as segmentation-models-pytorch's decoders take them.
+
+    c1 counts 0 channels where the backbone lacks it.
+
+    Raises:
+        InputError: the backbone lacks another level, is for small images, or has an output stride that the head does
+            not take.
+    """
+    levels = LEVELS[:depth]
+    check_backbone_for(head, backbone, levels[1:], output_strides)
+    channels = {info.name: info.channels for info in backbone.features}
+    return [len(backbone.mean), *(channels.get(level, 0) for level in levels)]
 
 
 def check_map(images: Tensor, stride: int, norm: str, training: bool) -> None:

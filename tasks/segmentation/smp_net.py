@@ -1,6 +1,5 @@
 """The other decoders of segmentation-models-pytorch on any backbone, with images of any size."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segmentation_models_pytorch.base import SegmentationHead
@@ -9,10 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from backbones import Backbone, InputError
-from tasks.segmentation.checks import check_backbone_for, check_map
+from tasks.segmentation.checks import LEVELS, check_map
 from tasks.segmentation.norms import prepare_decoder
-
-_LEVELS = ("c1", "c2", "c3", "c4", "c5")
 
 
 @dataclass(frozen=True)
@@ -34,21 +31,8 @@ class Decoder:
     kernel_size: int
     multiple: int
     upsampling: int = 1
-    depth: int = len(_LEVELS)
+    depth: int = len(LEVELS)
     pools: bool = False
-
-
-def encoder_channels(head: str, backbone: Backbone, output_strides: Sequence[int]) -> list[int]:
-    """Channels of the images and of c1..c5, as decoders of segmentation-models-pytorch take them; 0 for a level that
-    the backbone lacks.
-
-    Raises:
-        InputError: the backbone lacks one of c2..c5, is for small images, or has an output stride that the head does
-            not take.
-    """
-    check_backbone_for(head, backbone, _LEVELS[1:], output_strides)
-    channels = {info.name: info.channels for info in backbone.features}
-    return [len(backbone.mean), *(channels.get(level, 0) for level in _LEVELS)]
 
 
 class SmpNet(nn.Module):
@@ -80,7 +64,7 @@ class SmpNet(nn.Module):
             decoder.width, num_classes, kernel_size=decoder.kernel_size, upsampling=decoder.upsampling
         )
         self._multiple = decoder.multiple
-        self._levels = _LEVELS[: decoder.depth]
+        self._levels = LEVELS[: decoder.depth]
         prepare_decoder(self.decoder, norm)
         initialize_head(self.segmentation_head)
 

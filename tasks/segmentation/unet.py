@@ -8,10 +8,8 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
 from backbones import Backbone
-from tasks.segmentation.checks import check_backbone_for, check_map
+from tasks.segmentation.checks import LEVELS, check_map, encoder_channels
 from tasks.segmentation.norms import prepare_decoder
-
-_OUTPUT_STRIDES = (32,)
 
 
 class UNet(nn.Module):
@@ -25,6 +23,7 @@ class UNet(nn.Module):
         backbone: that the decoder is on.
         num_classes: logits a pixel.
         norm: of the decoder; the backbone was made with the same.
+        output_strides: of the backbone, that are taken.
         decoder_channels: widths, coarsest first; how many there are is the depth.
         attention: "none" or "scse".
         center: two more convolutions on the coarsest level.
@@ -40,6 +39,7 @@ class UNet(nn.Module):
         num_classes: int,
         *,
         norm: str = "batch",
+        output_strides: Sequence[int] = (32,),
         decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
         attention: str = "none",
         center: bool = False,
@@ -47,14 +47,12 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         widths = tuple(decoder_channels)
-        self._levels = tuple(f"c{number}" for number in range(1, len(widths) + 1))
-        check_backbone_for("unet", backbone, self._levels[1:], _OUTPUT_STRIDES)
-        channels = {info.name: info.channels for info in backbone.features}
+        self._levels = LEVELS[: len(widths)]
         self.backbone = backbone
         self.norm = norm
         self.deep_supervision = deep_supervision
         self.decoder = UnetDecoder(
-            [len(backbone.mean), *(channels.get(level, 0) for level in self._levels)],
+            encoder_channels("unet", backbone, output_strides, len(widths)),
             widths,
             n_blocks=len(widths),
             attention_type=None if attention == "none" else attention,

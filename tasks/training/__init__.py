@@ -3,9 +3,9 @@
 What needs torch is imported when it is asked for: optimizers and schedules are settings too.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from backbones import hand_out
 from tasks.training._lookup import find_optimizer, find_schedule, list_optimizers, list_schedules
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         read_description,
         read_state,
     )
+    from tasks.training.conversion import convert_description
     from tasks.training.parameters import make_optimizer
     from tasks.training.run import Run
     from tasks.training.trainer import Interrupted, Trainer, TrainingError, autocast, evaluate
@@ -32,6 +33,7 @@ __all__ = [
     "TrainingState",
     "autocast",
     "checkpoint_folder",
+    "convert_description",
     "evaluate",
     "find_optimizer",
     "find_schedule",
@@ -43,24 +45,21 @@ __all__ = [
     "read_state",
 ]
 
-_FILES = {
-    "checkpoint": (
-        "DESCRIPTION",
-        "WEIGHTS",
-        "TrainingState",
-        "checkpoint_folder",
-        "load_weights_into",
-        "read_description",
-        "read_state",
-    ),
-    "parameters": ("make_optimizer",),
-    "run": ("Run",),
-    "trainer": ("Interrupted", "Trainer", "TrainingError", "autocast", "evaluate"),
-}
-_FILE_OF = {name: file for file, names in _FILES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _FILE_OF:
-        return getattr(import_module(f"tasks.training.{_FILE_OF[name]}"), name)
-    raise AttributeError(f"module 'tasks.training' has no attribute {name!r}")
+__getattr__ = hand_out(
+    __name__,
+    {
+        "conversion": ("convert_description",),
+        "checkpoint": (
+            "DESCRIPTION",
+            "WEIGHTS",
+            "TrainingState",
+            "checkpoint_folder",
+            "load_weights_into",
+            "read_description",
+            "read_state",
+        ),
+        "parameters": ("make_optimizer",),
+        "run": ("Run",),
+        "trainer": ("Interrupted", "Trainer", "TrainingError", "autocast", "evaluate"),
+    },
+)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from backbones import InputError
-from tasks.training.conversion import FORMAT, convert_description
+from tasks.training.conversion import FORMAT, convert_description, refuse_newer
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
@@ -130,10 +130,7 @@ def read_state(folder: Path) -> TrainingState:
     except Exception as error:  # torch.load's failures have no common class
         reason = str(error).splitlines()[:1]
         raise InputError(f"{path}: cannot be resumed from: {' '.join(reason)}") from None
-    if written > FORMAT:
-        raise InputError(
-            f"{path}: has format {written}, this version of vertebra reads up to {FORMAT}: install a newer one"
-        )
+    refuse_newer(written, path)
     raise InputError(
         f"{path}: has format {written}, this version resumes from format {FORMAT} alone: finish the run with the "
         f"version that began it, or start another with --weights {folder}"

@@ -60,14 +60,19 @@ def convert_description(description: Mapping[str, Any], path: Path) -> dict[str,
     written = description.get("format", 0)
     if type(written) is not int or written < 0:
         raise InputError(f"{path}: not a description of a model: it has the format {written!r}")
-    if written > FORMAT:
-        raise InputError(
-            f"{path}: has format {written}, this version of vertebra reads up to {FORMAT}: install a newer one"
-        )
+    refuse_newer(written, path)
     converted = dict(description)
     for number in range(written, FORMAT):
         converted = _STEPS[number](converted)
     return converted | {"format": FORMAT}
+
+
+def refuse_newer(written: int, path: Path) -> None:
+    """Raise where a newer version wrote a file."""
+    if written > FORMAT:
+        raise InputError(
+            f"{path}: has format {written}, this version of vertebra reads up to {FORMAT}: install a newer one"
+        )
 
 
 def _from_0(description: dict[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _find_splits(folder: Path, findings: Findings) -> dict[str, list[Pair]]:
 
 def _may_hold_masks(folder: Path) -> bool:
     """Whether it is a folder, and not one of another format: annotations/ may hold COCO's files, labels/ YOLO's."""
-    if not folder.is_dir() or _images(folder):
+    if not folder.is_dir() or any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):
         return folder.is_dir()
     return not any(path.suffix in _OTHER_FORMATS for path in folder.rglob("*"))
 
