@@ -3,6 +3,7 @@
 import hashlib
 import math
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from tasks.training.checkpoint import TrainingState, load_weights_into, save_che
 from tasks.training.parameters import make_optimizer
 from tasks.training.progress import progress_bar
 from tasks.training.run import Run
+
+_PATIENCE = 1.0  # seconds between a signal to the loader's workers and the same one to the trainer
 
 
 class TrainingError(RuntimeError):
@@ -86,7 +89,7 @@ class Trainer:
 
         Raises:
             TrainingError: the loss is not finite, or a frozen tensor changed.
-            Interrupted: SIGINT or SIGTERM came; last/ is written, unless the loader's workers died of it too.
+            Interrupted: SIGINT or SIGTERM came; last/ is written, unless the loader's workers died first.
             InputError: an image cannot be read.
         """
         self.state.images = _digest(train)
@@ -96,9 +99,11 @@ class Trainer:
             try:
                 self._train_epochs(train, val, stop)
             except RuntimeError as error:
+                # Where a SIGTERM goes to every process by itself, it ends the workers too, perhaps first.
+                if not stop and "DataLoader worker" in str(error):
+                    time.sleep(_PATIENCE)
                 if not stop or isinstance(error, TrainingError):
                     raise
-                # A SIGTERM to the whole process group ends the workers too, perhaps in the middle of a step.
                 raise Interrupted(stop[0]) from error
         if self.state.frozen is not None:
             self._verify_frozen(self.state.frozen)
@@ -236,7 +241,14 @@ def _stop_signals() -> Iterator[list[int]]:
         if received:  # asked twice: at once, then
             raise KeyboardInterrupt
         received.append(number)
+        # torch raises in the middle of anything when a worker dies. From here on that is no news: a loader that is
+        # waited for says so, a few seconds later.
+        if hasattr(signal, "SIGCHLD"):
+            signal.signal(signal.SIGCHLD, lambda *_: None)
 
+    if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
+        yield received
+        return
     previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield received

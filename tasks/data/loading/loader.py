@@ -1,5 +1,6 @@
 """Samples into batches, in an order and with an augmentation that (seed, epoch, index) alone decide."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -106,9 +107,11 @@ def _collate(examples: list[_Example | InputError]) -> Batch | InputError:
 
 
 def _start_worker(_worker: int) -> None:
-    # Ctrl-C reaches the whole process group, but is the trainer's to answer. (SIGTERM must keep its effect:
-    # it is how Python ends these processes.)
+    # Ctrl-C and a batch system's SIGTERM go to a whole group of processes, but are the trainer's to answer. (SIGTERM
+    # must keep its effect: it is how Python ends these processes.)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
     # Each worker is one process of several: threads within it would only compete.
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

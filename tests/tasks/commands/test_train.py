@@ -225,17 +225,36 @@ def test_killed_and_resumed_equals_never_killed(tmp_path: Path, precision: str, 
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_runs_save_where_they_stood(tmp_path: Path, number: int, code: int, finished: Path) -> None:
+def test_interrupted_runs_save_where_they_stood(
+    tmp_path: Path, number: signal.Signals, code: int, finished: Path
+) -> None:
     run = tmp_path / "run"
     process = _start(run, "--data.workers", "1")
     _wait_for_step(run, 2, process)
-    os.killpg(process.pid, number)  # as a terminal or a batch system does: the workers get it too
+    os.killpg(process.pid, number)  # as a terminal or a batch system does
     _, errors = process.communicate()
-    assert process.returncode == code
-    assert errors.decode().splitlines() == [f"interrupted by {signal.Signals(number).name}"]
+    assert (process.returncode, errors.decode().splitlines()) == (code, [f"interrupted by {number.name}"])
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    assert (run / "last" / "model.safetensors").exists()
     assert main(["--resume", "--output", str(run)]) == 0
     assert (run / "metrics.jsonl").read_text() == (finished / "metrics.jsonl").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+def test_a_signal_that_the_workers_get_first_is_an_interruption_too(tmp_path: Path) -> None:
+    """As a batch system sends it: to every process by itself, in any order."""
+    run = tmp_path / "run"
+    process = _start(run, "--data.workers", "1")
+    _wait_for_step(run, 2, process)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert workers
+    for worker in workers:
+        os.kill(int(worker), signal.SIGTERM)
+    time.sleep(0.1)
+    process.terminate()
+    _, errors = process.communicate()
+    assert (process.returncode, errors.decode().splitlines()) == (143, ["interrupted by SIGTERM"])
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
 
 
 BAD_INPUT: list[tuple[str, str]] = [
