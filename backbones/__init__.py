@@ -10,6 +10,7 @@ from backbones.freezing import FreezeReport, parse_stages
 from backbones.late import hand_out
 
 if TYPE_CHECKING:
+    from backbones.checkpoint_files import read_state_dict
     from backbones.describe import StageSummary, describe_backbone
     from backbones.digests import changed_tensors, frozen_digests
     from backbones.features import Backbone, FeatureInfo, check_for_pyramids
@@ -17,13 +18,16 @@ if TYPE_CHECKING:
     from backbones.hub import IMAGENET_MEAN, IMAGENET_STD
     from backbones.layers import norm_layer
     from backbones.normalize import Normalize
+    from backbones.promises import Check, ConformanceError, keep_promises
     from backbones.registry import create_backbone, list_backbones, load_weights, register_backbone
-    from backbones.weights import LoadReport, read_state_dict
+    from backbones.weights import LoadReport
 
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "Backbone",
+    "Check",
+    "ConformanceError",
     "FeatureInfo",
     "FeaturePyramid",
     "FreezeReport",
@@ -37,6 +41,7 @@ __all__ = [
     "describe_backbone",
     "frozen_digests",
     "hand_out",
+    "keep_promises",
     "list_backbones",
     "load_weights",
     "nearest",
@@ -49,6 +54,7 @@ __all__ = [
 __getattr__ = hand_out(
     __name__,
     {
+        "checkpoint_files": ("read_state_dict",),
         "describe": ("StageSummary", "describe_backbone"),
         "digests": ("changed_tensors", "frozen_digests"),
         "features": ("Backbone", "FeatureInfo", "check_for_pyramids"),
@@ -56,8 +62,9 @@ __getattr__ = hand_out(
         "hub": ("IMAGENET_MEAN", "IMAGENET_STD"),
         "layers": ("norm_layer",),
         "normalize": ("Normalize",),
+        "promises": ("Check", "ConformanceError", "keep_promises"),
         "registry": ("create_backbone", "list_backbones", "load_weights", "register_backbone"),
-        "weights": ("LoadReport", "read_state_dict"),
+        "weights": ("LoadReport",),
     },
 )
 

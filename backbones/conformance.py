@@ -3,37 +3,24 @@
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from backbones.digests import changed_tensors, frozen_digests
 from backbones.errors import InputError
 from backbones.features import Backbone
 from backbones.layers import has_running_statistics
+from backbones.promises import Check, ConformanceError, keep_promises
 from backbones.registry import create_backbone
+
+__all__ = ["Check", "ConformanceError", "check_backbone"]
 
 Size = tuple[int, int]
 
 # How a backbone says that it does not take an option: in words, or as Python does.
 _REFUSALS = (InputError, TypeError)
-
-
-@dataclass(frozen=True)
-class Check:
-    """One promise of the contract: whether it is kept, and what was seen."""
-
-    name: str
-    passed: bool
-    detail: str
-
-
-class ConformanceError(AssertionError):
-    """A backbone breaks its contract; the message names every broken promise."""
 
 
 def check_backbone(name: str, *, size: Size | None = None, **options: Any) -> tuple[Check, ...]:
@@ -54,23 +41,7 @@ def check_backbone(name: str, *, size: Size | None = None, **options: Any) -> tu
         ConformanceError: some did not pass; after the table was printed.
     """
     torch.manual_seed(0)
-    trial = _Trial(name, options, size)
-    checks = [_run(label, check) for label, check in trial.checks().items()]
-    table = Table("", "", "", title=f"{name}: the contract of a backbone", title_justify="left", show_header=False)
-    for check in checks:
-        table.add_row("ok" if check.passed else "BROKEN", check.name, check.detail)
-    Console().print(table)
-    broken = [f"{check.name}: {check.detail}" for check in checks if not check.passed]
-    if broken:
-        raise ConformanceError(f"{name} breaks {len(broken)} of {len(checks)} promises: {'; '.join(broken)}")
-    return tuple(checks)
-
-
-def _run(label: str, check: Callable[[], str]) -> Check:
-    try:
-        return Check(label, True, check())
-    except Exception as error:  # whatever a foreign backbone raises is what the author has to see
-        return Check(label, False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+    return keep_promises(name, "a backbone", _Trial(name, options, size).checks())
 
 
 class _Trial:

@@ -11,7 +11,7 @@ from backbones.errors import InputError
 from backbones.freezing import FreezeReport, parse_stages, warn_untrained
 from backbones.hub import IMAGENET_MEAN, IMAGENET_STD
 from backbones.layers import has_running_statistics
-from backbones.weights import LoadReport, match_weights
+from backbones.weights import LoadReport, match_weights, without_wrappers
 
 _CLASSIFIERS = ("fc.", "classifier.", "head.fc.")
 
@@ -143,7 +143,7 @@ class Backbone(nn.Module):
         """The tensors of a checkpoint that fit, under this backbone's names; see `weights.match_weights`."""
         return match_weights(
             self,
-            self.translate(state),
+            without_wrappers(state, self.state_dict(), self.translate),
             source=source,
             min_matched=min_matched,
             additions=self.additions,

@@ -7,20 +7,23 @@ A package adds backbones through entry points of the group `vertebra.backbones`:
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from backbones.checkpoint_files import read_state_dict
 from backbones.errors import InputError, nearest
 from backbones.features import Backbone
 from backbones.hub import hub_weights
 from backbones.resnet.network import ResNet
 from backbones.resnet.variants import VARIANTS
-from backbones.weights import MismatchError, read_state_dict, stem_statistics
+from backbones.weights import MismatchError, stem_statistics
 
 Builder = Callable[..., Backbone]
 
@@ -50,16 +53,42 @@ def list_backbones() -> list[str]:
 
 @cache
 def _discover() -> None:
-    found = {entry.name: entry for entry in entry_points(group=_PLUGINS)}
-    for name in found.keys() & _builders.keys():
-        raise ValueError(f"the package of {found[name].value!r} adds a backbone {name!r}, which is registered already")
-    for name, entry in found.items():
-        register_backbone(name, _late(entry))
+    places: dict[str, list[str]] = {}
+    for entry in entry_points(group=_PLUGINS):
+        own = ["vertebra"] if entry.name in _builders and entry.name not in places else []
+        places.setdefault(entry.name, own).append(entry.value)
+        _builders[entry.name] = _late(entry, places[entry.name])
 
 
-def _late(entry: EntryPoint) -> Builder:
-    # The package is imported when its backbone is built: one that is broken leaves the others usable.
-    return lambda **options: entry.load()(**options)
+def _late(entry: EntryPoint, places: list[str]) -> Builder:
+    """The package is imported when its backbone is built: one that is broken leaves the others usable."""
+
+    def build(**options: Any) -> Backbone:
+        if len(places) > 1:
+            raise InputError(
+                f"backbone {entry.name!r} is in several packages ({', '.join(places)}); uninstall the others"
+            )
+        try:
+            builder = entry.load()
+        except (Exception, SystemExit) as error:  # whatever a foreign package raises
+            raise InputError(f"backbone {entry.name!r}: {entry.value} cannot be imported: {_line(error)}") from error
+        with suppress(ValueError):  # what has no signature takes what it takes
+            signature(builder).bind(**options)
+        try:
+            backbone = builder(**options)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"backbone {entry.name!r}: {entry.value} cannot be built: {_line(error)}") from error
+        if not isinstance(backbone, Backbone):
+            raise InputError(f"backbone {entry.name!r}: {entry.value} gives a {type(backbone).__name__}, no Backbone")
+        return backbone
+
+    return build
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def create_backbone(

@@ -1,12 +1,10 @@
-"""Reading checkpoints and fitting them to a backbone, with an account of what went where."""
+"""Fitting checkpoints to a backbone, with an account of what went where."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from backbones.errors import InputError
@@ -14,6 +12,20 @@ from backbones.errors import InputError
 _RGB = 3
 # torch.nn.BatchNorm counts batches since 2018; older and converted checkpoints lack the counter.
 _OPTIONAL = ".num_batches_tracked"
+
+# What other libraries put a network into.
+_WRAPPERS = (
+    "module",
+    "_orig_mod",
+    "model",
+    "backbone",
+    "encoder",
+    "net",
+    "network",
+    "ema",
+    "student",
+    "online_network",
+)
 
 
 class MismatchError(InputError):
@@ -49,34 +61,6 @@ class LoadReport:
         return ", ".join(parts)
 
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .pth file, on the CPU. Never unpickles code.
-
-    Raises:
-        InputError: no such file, not readable, or no state dict in it.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such weights file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the failures of torch.load have no common class
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path}: not a readable checkpoint of plain tensors (.safetensors or .pth): {reason}"
-        ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
-    ):
-        raise InputError(f"{path}: holds no state dict; save model.state_dict()")
-    return {key.removeprefix("module."): value for key, value in content.items()}
-
-
 def stem_statistics(values: tuple[float, ...], in_channels: int) -> tuple[float, ...]:
     """Mean or std of three channels for any number: their average for one, else repeated in turn."""
     if in_channels == 1:
@@ -109,6 +93,31 @@ def _adapt(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> tuple[dict
             # Scale and shift of a batch norm, in a norm that keeps no statistics.
             adapted.append(key)
     return fitted, tuple(adapted)
+
+
+def without_wrappers(
+    state: Mapping[str, Tensor],
+    own: Mapping[str, Tensor],
+    translate: Callable[[Mapping[str, Tensor]], dict[str, Tensor]],
+) -> dict[str, Tensor]:
+    """A checkpoint's tensors under the names of the network alone: without `module.`, `model.`, `encoder.` and their
+    like, and several of them, as far as more names are then the network's own.
+
+    Args:
+        own: the network's state dict.
+        translate: a checkpoint's names to the network's.
+    """
+    best, most, stripped = dict(state), -1, dict(state)
+    while True:
+        translated = translate(stripped)
+        fitting = sum(key in translated for key in own)
+        if fitting > most:
+            best, most = translated, fitting
+        firsts = Counter(key.partition(".")[0] for key in stripped if "." in key)
+        wrappers = [first for first, _ in firsts.most_common() if first in _WRAPPERS]
+        if not wrappers:
+            return best
+        stripped = {key.removeprefix(f"{wrappers[0]}."): value for key, value in stripped.items()}
 
 
 def match_weights(

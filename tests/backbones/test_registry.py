@@ -39,13 +39,14 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     (tmp_path / "tiny_nets.py").write_text(
         "from backbones import create_backbone\n"
         "def build(**options):\n"
-        "    return create_backbone('resnet18', **options)\n"
+        "    return create_backbone('resnet34', **options)\n"
     )
     info = tmp_path / "tiny_nets-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-nets\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[vertebra.backbones]\ntiny = tiny_nets:build\nbroken = absent_module:build\n"
+        "[vertebra.backbones]\ntiny = tiny_nets:build\nbroken = absent_module:build\nodd = builtins:dict\n"
+        "resnet18 = tiny_nets:build\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(registry, "_builders", dict(registry._builders))
@@ -59,8 +60,22 @@ def test_third_party_backbones_are_found() -> None:
     assert {"tiny", "broken", "resnet50"} <= set(list_backbones())
     backbone = create_backbone("tiny", norm="frozen")
     assert backbone(torch.zeros(1, 3, 32, 32))["c5"].shape == (1, 512, 1, 1)
-    with pytest.raises(ModuleNotFoundError, match="absent_module"):
-        create_backbone("broken")
+    assert create_backbone("resnet34").features
+
+
+@pytest.mark.usefixtures("third_party")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("broken", "backbone 'broken': absent_module:build cannot be imported: ModuleNotFoundError: No module named"),
+        ("odd", "backbone 'odd': builtins:dict gives a dict, no Backbone"),
+        ("resnet18", r"backbone 'resnet18' is in several packages \(vertebra, tiny_nets:build\)"),
+    ],
+)
+def test_a_broken_package_is_named_when_its_backbone_is_asked_for(name: str, message: str) -> None:
+    list_backbones()
+    with pytest.raises(InputError, match=message):
+        create_backbone(name)
 
 
 def test_everything_that_is_handed_out_is_there() -> None:

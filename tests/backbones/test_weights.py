@@ -1,14 +1,20 @@
 """Checkpoints: what fits is taken, what does not is named, and no code is unpickled."""
 
 import pickle
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
 
 from backbones import InputError, create_backbone
+
+State = dict[str, torch.Tensor]
 
 
 def _state() -> dict[str, torch.Tensor]:
@@ -27,14 +33,37 @@ def test_both_formats_load(tmp_path: Path, suffix: str) -> None:
     assert all(torch.equal(value, state[key]) for key, value in backbone.state_dict().items())
 
 
+def _under(prefix: str, **beside: Any) -> Callable[[State], Any]:
+    return lambda state: {f"{prefix}{key}": value for key, value in state.items()} | beside
+
+
 @pytest.mark.parametrize(
-    "wrap", [lambda s: {"state_dict": s}, lambda s: {"model": {f"module.{k}": v for k, v in s.items()}}]
+    "wrap",
+    [
+        lambda state: {"state_dict": state},
+        lambda state: {"model": _under("module.")(state)},
+        lambda state: {"ema": state, "epoch": 3},
+        lambda state: {"model_state": state, "optimizer": {"state": {}, "param_groups": [{"lr": 0.1}]}},
+        lambda state: {"model": {"state_dict": state}, "ema": {}},
+        lambda state: {"state_dict": state, "args": Namespace(lr=0.1, layers=[1, 2], name="a")},
+        lambda state: {"state_dict": state, "best": np.float64(0.7), "seen": np.arange(3), "on": np.bool_(True)},
+        lambda state: state | {"epoch": 3},
+        _under("model."),
+        _under("backbone."),
+        _under("encoder."),
+        _under("_orig_mod."),
+        _under("_orig_mod.module.model."),
+        _under("module.encoder.backbone."),
+        lambda state: {"state_dict": _under("model.encoder.")(state) | {"model.decoder.weight": torch.zeros(3)}},
+    ],
 )
 def test_wrapped_state_dicts_load(tmp_path: Path, wrap: object) -> None:
-    torch.save(wrap(_state()), tmp_path / "w.pth")  # type: ignore[operator]
-    report = create_backbone("resnet18", weights=tmp_path / "w.pth").load_report
-    assert report is not None
-    assert not report.missing
+    state = _state()
+    torch.save(wrap(state), tmp_path / "w.pth")  # type: ignore[operator]
+    backbone = create_backbone("resnet18", weights=tmp_path / "w.pth")
+    assert backbone.load_report is not None
+    assert not backbone.load_report.missing
+    assert all(value.equal(state[key]) for key, value in backbone.state_dict().items())
 
 
 def test_old_checkpoints_without_batch_counters_load(tmp_path: Path) -> None:
@@ -43,6 +72,20 @@ def test_old_checkpoints_without_batch_counters_load(tmp_path: Path) -> None:
     report = create_backbone("resnet18", weights=tmp_path / "w.pth").load_report
     assert report is not None
     assert not report.missing
+
+
+class _Config:
+    """What a training script keeps beside its tensors."""
+
+
+def test_what_is_no_plain_data_is_named_in_one_line(tmp_path: Path) -> None:
+    torch.save({"state_dict": _state(), "config": _Config()}, tmp_path / "w.pth")
+    with pytest.raises(InputError) as caught:
+        create_backbone("resnet18", weights=tmp_path / "w.pth")
+    assert str(caught.value) == (
+        f"{tmp_path / 'w.pth'}: not a readable checkpoint of plain tensors (.safetensors or .pth): it holds a "
+        f"{__name__}._Config, which is no plain data; save model.state_dict() alone"
+    )
 
 
 class _Trap:
