@@ -4,7 +4,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
 
@@ -64,7 +66,7 @@ class FeaturePyramid(nn.Module):
                 f"levels {levels}: extra {extra!r} makes {extra_levels} level{'s' if extra_levels > 1 else ''} beyond "
                 f"p{max(inputs)}, not {extras}"
             )
-        blocks = {"pool": LastLevelMaxPool, "conv": lambda: LastLevelP6P7(out_channels, out_channels)}[extra]
+        blocks = {"pool": LastLevelMaxPool, "conv": lambda: _LastLevels(out_channels, out_channels)}[extra]
         self.body = backbone
         self.fpn = FeaturePyramidNetwork(
             [info.channels for info in inputs.values()],
@@ -75,17 +77,36 @@ class FeaturePyramid(nn.Module):
         self.out_channels = out_channels
         self.features = tuple(FeatureInfo(f"p{n}", out_channels, 2**n) for n in range(finest, coarsest + 1))
         self._inputs = tuple(info.name for info in inputs.values())
+        coarser = {"pool": ("pool",), "conv": ("p6", "p7")}[extra] if extras else ()
+        self._outputs = (*self._inputs, *coarser)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Normalised floats (N, C, H, W) -> {"p2": (N, out_channels, H/4, W/4), ..., "p6": ...}."""
         levels = self.body(images)
         pyramid = self.fpn(OrderedDict((name, levels[name]) for name in self._inputs))
-        return {info.name: level for info, level in zip(self.features, pyramid.values(), strict=True)}
+        # By name: what is traced cannot be looped over.
+        return {info.name: pyramid[name] for info, name in zip(self.features, self._outputs, strict=True)}
 
     def as_torchvision(self) -> nn.Module:
         """The same modules with the outputs named "0", "1", ... and "pool" or "p6", "p7", as torchvision's RoI
         pooling looks for them: `FasterRCNN(pyramid.as_torchvision(), num_classes=4)`."""
         return _TorchvisionPyramid(self, self._inputs)
+
+
+class _LastLevels(LastLevelP6P7):
+    """p6 and p7; off CUDA without autocast: of a strided bfloat16 convolution on a map one pixel wide, as p6 of a 64 px
+    image is, torch 2.15 leaves the weight's gradient uninitialised on a CPU."""
+
+    def forward(self, p: list[Tensor], c: list[Tensor], names: list[str]) -> tuple[list[Tensor], list[str]]:
+        if isinstance(p[-1], Proxy):  # traced: the plain path
+            return super().forward(p, c, names)
+        device = p[-1].device.type
+        if device in ("cuda", "meta") or not torch.is_autocast_enabled(device):
+            return super().forward(p, c, names)
+        kind = self.p6.weight.dtype
+        with torch.autocast(device, enabled=False):
+            levels, _ = super().forward([p[-1].to(kind)], [c[-1].to(kind)], [])
+        return [*p, *levels[1:]], [*names, "p6", "p7"]
 
 
 class _TorchvisionPyramid(nn.Module):

@@ -108,7 +108,8 @@ class SmpEncoder(nn.Module):
 
     def make_dilated(self, output_stride: int) -> None:
         """Called by segmentation-models-pytorch after creation; the backbone was made with the output stride."""
-        if self.output_stride != output_stride:
+        coarsest = self.backbone.features[-1].stride  # which may be deeper than what is handed out
+        if coarsest != output_stride:
             raise InputError(f"{self.name!r} cannot be dilated to output_stride {output_stride}")
 
     def load_weights(self, weights: str | Path) -> None:

@@ -217,13 +217,14 @@ class Res2Bottleneck(ResidualBlock):
         return self.conv3, self.bn3
 
     def branch(self, x: Tensor) -> Tensor:
-        *slices, last = self.relu(self.bn1(self.conv1(x))).split(self._width, dim=1)
+        slices = self.relu(self.bn1(self.conv1(x))).split(self._width, dim=1)
         outputs: list[Tensor] = []
-        for part, conv, bn in zip(slices, self.convs, self.bns, strict=True):
+        for number, (conv, bn) in enumerate(zip(self.convs, self.bns, strict=True)):
+            part = slices[number]  # by position: what is traced cannot be looped over
             if self._hierarchical and outputs:
                 part = part + outputs[-1]
             outputs.append(self.relu(bn(conv(part))))
-        return self.bn3(self.conv3(torch.cat([*outputs, self.pool(last)], dim=1)))
+        return self.bn3(self.conv3(torch.cat([*outputs, self.pool(slices[len(self.convs)])], dim=1)))
 
 
 def _conv3x3(in_channels: int, out_channels: int, stride: int, dilation: int, groups: int = 1) -> nn.Conv2d:

@@ -21,6 +21,8 @@ from backbones.weights import LoadReport, MismatchError, stem_statistics
 # the norms of the pre-activated c1..c4.
 _ADDITIONS = re.compile(r"\.(gate|conv_offset)\.|^taps\.c[0-4]\.")
 
+torch.fx.wrap("check_images")  # a step of its own where the network is traced
+
 
 class ResNet(Backbone):
     """A residual network without its classifier.

@@ -21,6 +21,8 @@ from backbones.weights import stem_statistics
 
 _ODD = (97, 131)  # no stride but 1 divides it
 
+torch.fx.wrap("check_images")  # a step of its own where the network is traced
+
 
 class TimmBackbone(Backbone):
     """A timm model made with `features_only`, its maps as (N, C, H, W), its stages separated for freezing.
@@ -113,21 +115,12 @@ class TimmBackbone(Backbone):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         check_images(images, self.in_channels)
-        height, width = images.shape[2:]
-        if self._plan.fixed not in (None, (height, width)):
-            wanted = " x ".join(map(str, self._plan.fixed or ()))
-            raise InputError(
-                f"timm/{self.model} takes only images of {wanted} px, not {height} x {width}: "
-                f"its weights fix the size; give another with img_size"
-            )
-        down, right = -height % self._plan.multiple, -width % self._plan.multiple
-        outputs = self.net(functional.pad(images, (0, right, 0, down)) if down or right else images)
+        _check_size(images, self._plan.fixed, self.model)
+        outputs = self.net(_padded(images, self._plan.multiple))
         levels = {}
         for info, index in zip(self.features, self._plan.levels.values(), strict=True):
             level = outputs[index].permute(0, 3, 1, 2) if self._channels_last else outputs[index]
-            if down or right:
-                level = level[:, :, : -(-height // info.stride), : -(-width // info.stride)]
-            levels[info.name] = level
+            levels[info.name] = _cropped(level, images, info.stride) if self._plan.multiple > 1 else level
         return levels
 
     def translate(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -259,3 +252,28 @@ def _plan(model: str, options: Mapping[str, Any]) -> _Plan:
             if run(multiple, 2 * multiple) and run(3 * multiple, multiple):
                 return _Plan(levels, stages, multiple, None)
     return _Plan(levels, stages, 1, native)
+
+
+@torch.fx.wrap
+def _check_size(images: Tensor, fixed: tuple[int, int] | None, model: str) -> None:
+    height, width = images.shape[2:]
+    if fixed not in (None, (height, width)):
+        wanted = " x ".join(map(str, fixed or ()))
+        raise InputError(
+            f"timm/{model} takes only images of {wanted} px, not {height} x {width}: "
+            f"its weights fix the size; give another with img_size"
+        )
+
+
+@torch.fx.wrap
+def _padded(images: Tensor, multiple: int) -> Tensor:
+    """At the bottom and on the right, to a multiple of pixels."""
+    down, right = -images.shape[2] % multiple, -images.shape[3] % multiple
+    return functional.pad(images, (0, right, 0, down)) if down or right else images
+
+
+@torch.fx.wrap
+def _cropped(level: Tensor, images: Tensor, stride: int) -> Tensor:
+    """What padding added to a level is taken off again."""
+    rows, columns = (-(-side // stride) for side in images.shape[2:])
+    return level if level.shape[2:] == (rows, columns) else level[:, :, :rows, :columns]

@@ -126,3 +126,30 @@ def test_levels_that_cannot_be_made_are_refused(levels: tuple[str, str], extra: 
 def test_a_dilated_backbone_makes_no_pyramid() -> None:
     with pytest.raises(InputError, match="dilated"):
         FeaturePyramid(create_backbone("resnet18", output_stride=16))
+
+
+def test_coarse_levels_of_small_images_have_gradients_in_bfloat16() -> None:
+    """p6 of a 64 px image is a pixel: torch's own convolution leaves what it finds in memory."""
+    torch.manual_seed(0)
+    pyramid = FeaturePyramid(create_backbone("resnet18"), 32, levels=("p3", "p7"), extra="conv")
+    images = torch.randn(4, 3, 64, 64)
+    gradients = []
+    for enabled in (False, True, True, True):
+        pyramid.zero_grad()
+        for _ in range(8):  # memory that is taken again holds these
+            torch.full((4 * 32 * 9 * 8,), 3e38)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            levels = pyramid(images)
+        torch.stack([level.float().sum() for level in levels.values()]).sum().backward()
+        gradients.append(pyramid.fpn.extra_blocks.p7.weight.grad.clone())  # type: ignore[union-attr]
+    for gradient in gradients[1:]:
+        assert (gradient - gradients[0]).abs().max() < 0.05 * gradients[0].abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_coarse_levels_have_the_dtype_of_the_rest(dtype: torch.dtype) -> None:
+    pyramid = FeaturePyramid(create_backbone("resnet18"), 32, levels=("p3", "p7"), extra="conv").to(dtype)
+    assert {level.dtype for level in pyramid(torch.randn(1, 3, 64, 64, dtype=dtype)).values()} == {dtype}
+    with torch.device("meta"):
+        pyramid = FeaturePyramid(create_backbone("resnet18"), 32, levels=("p3", "p7"), extra="conv")
+        assert pyramid(torch.zeros(1, 3, 64, 64))["p7"].shape == (1, 32, 1, 1)

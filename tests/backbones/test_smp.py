@@ -131,3 +131,13 @@ def test_what_cannot_be_dilated_is_refused_by_name(monkeypatch: pytest.MonkeyPat
         _model(smp.DeepLabV3, "rigid")
     with pytest.raises(InputError, match="encoder depth 2 is not possible"):
         _model(smp.Unet, "resnet18", 2)
+
+
+@pytest.mark.parametrize("kind", [smp.DeepLabV3Plus, smp.PAN])
+@pytest.mark.parametrize("depth", [3, 4])
+def test_shallow_encoders_take_output_stride_16(kind: type[nn.Module], depth: int) -> None:
+    """As segmentation-models-pytorch's own do: the stride is the backbone's, whatever is handed out of it."""
+    options = {"encoder_weights": None, "classes": 2, "encoder_depth": depth, "encoder_output_stride": 16}
+    images = torch.randn(1, 3, 128, 128)
+    shapes = [kind(name, **options).eval()(images).shape for name in (PREFIX + "resnet18", "resnet18")]
+    assert shapes[0] == shapes[1]
