@@ -1,4 +1,4 @@
-"""Ours against the peers on the same work, in turn: a file a comparison.
+"""Ours against the peers on the same work, in turn; and what a step asks of a device: a file a comparison.
 
 Each imports what it compares with when it is called, and is itself imported when it is asked for.
 """
@@ -11,10 +11,16 @@ if TYPE_CHECKING:
     from tasks.benchmark.evaluation import time_evaluation
     from tasks.benchmark.index import time_index
     from tasks.benchmark.steps import Work, time_steps
+    from tasks.benchmark.synchronisations import count_synchronisations
 
-__all__ = ["Work", "time_evaluation", "time_index", "time_steps"]
+__all__ = ["Work", "count_synchronisations", "time_evaluation", "time_index", "time_steps"]
 
 __getattr__ = hand_out(
     __name__,
-    {"evaluation": ("time_evaluation",), "index": ("time_index",), "steps": ("Work", "time_steps")},
+    {
+        "evaluation": ("time_evaluation",),
+        "index": ("time_index",),
+        "steps": ("Work", "time_steps"),
+        "synchronisations": ("count_synchronisations",),
+    },
 )

@@ -72,12 +72,12 @@ def _measured(side: str, folder: Path, workers: int) -> dict[str, float]:
 
 
 def _ours(folder: Path, workers: int) -> tuple[float, float, Callable[[], Iterable[Any]]]:
-    from tasks.config import DataSettings
+    from tasks.config import DetectionData
     from tasks.data import Loader, open_data
     from tasks.detection import DetectionTransform
 
     started = time.perf_counter()
-    samples = open_data(DataSettings(path=str(folder))).splits["train"]
+    samples = open_data(DetectionData(path=str(folder))).splits["train"]
     loaded = time.perf_counter() - started
     loader = Loader(samples, DetectionTransform(48), batch_size=_BATCH, workers=workers, shuffle=True)
     return started, loaded, loader.batches

@@ -26,6 +26,7 @@ class Work:
         image_size: side of the images in pixels.
         batch_size: images a step.
         precision: fp32 or bf16.
+        device: of both, by name.
     """
 
     task: str
@@ -34,16 +35,17 @@ class Work:
     image_size: int
     batch_size: int
     precision: str
+    device: str = "auto"
 
 
 def time_steps(console: Console, work: Work, *, steps: int = 7) -> int:
     """Time `steps` steps of each, after one that is not timed."""
     from tasks.assembly import find_task
-    from tasks.config import DataSettings
+    from tasks.config import data_settings
     from tasks.data import Loader, open_data
     from tasks.heads import find_head
 
-    settings = DataSettings(count=work.batch_size * (steps + 1), image_size=work.image_size)
+    settings = data_settings(work.task)(count=work.batch_size * (steps + 1), image_size=work.image_size)
     loader = Loader(
         open_data(settings, find_head(None, work.task).annotations).splits["train"],
         find_task(work.task).transform(settings, train=work.task == "segmentation"),
@@ -74,7 +76,7 @@ def _ours(work: Work) -> Callable[["Batch"], None]:
     from tasks.assembly import create_task
 
     task = create_task(work.task, _pretend_pretrained(create_backbone(work.backbone), work), _CLASSES)
-    return _stepper(task.model, lambda batch: task.losses(task.model, batch), work.precision)
+    return _stepper(task.model, lambda batch: task.losses(task.model, batch), work)
 
 
 def _smps(work: Work) -> Callable[["Batch"], None]:
@@ -94,7 +96,7 @@ def _smps(work: Work) -> Callable[["Batch"], None]:
         target = torch.stack([target["mask"] for target in batch.targets]).long()
         return loss(model(normalised.contiguous(memory_format=torch.channels_last)), target)
 
-    return _stepper(model, losses, work.precision)
+    return _stepper(model, losses, work)
 
 
 def _torchvisions(work: Work) -> Callable[["Batch"], None]:
@@ -110,7 +112,7 @@ def _torchvisions(work: Work) -> Callable[["Batch"], None]:
         targets = [{"boxes": target["boxes"], "labels": target["labels"] + 1} for target in batch.targets]
         return model([image / 255 for image in batch.images], targets)
 
-    return _stepper(model, losses, work.precision)
+    return _stepper(model, losses, work)
 
 
 def _pretend_pretrained(backbone: Any, work: Work) -> Any:
@@ -120,17 +122,17 @@ def _pretend_pretrained(backbone: Any, work: Work) -> Any:
     return backbone
 
 
-def _stepper(model: Any, losses: Callable[["Batch"], Any], precision: str) -> Callable[["Batch"], None]:
+def _stepper(model: Any, losses: Callable[["Batch"], Any], work: Work) -> Callable[["Batch"], None]:
     import torch
 
-    from tasks.training import autocast, find_optimizer, make_optimizer
+    from tasks.training import autocast, find_device, find_optimizer, make_optimizer
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = find_device(work.device)
     model.to(device).to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(model, find_optimizer("sgd")(lr=1e-3))
 
     def step(batch: "Batch") -> None:
-        with autocast(device, precision):
+        with autocast(device, work.precision):
             loss = torch.stack(list(losses(batch.to(device)).values())).sum()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)

@@ -59,7 +59,8 @@ def save_checkpoint(
     """Write a checkpoint, atomically."""
 
     def fill(new: Path) -> None:
-        weights = {key: value.detach().contiguous() for key, value in model.state_dict().items()}
+        # safetensors asks for the memory of what it is given, and not every device's tensors have one to give.
+        weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
         save_file(weights, new / WEIGHTS)
         content = {"format": FORMAT, **description}
         (new / DESCRIPTION).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -27,3 +27,12 @@ def test_the_index(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     monkeypatch.setattr(index, "_measured", index._report)  # in this process, which has imported everything
     assert vertebra(["benchmark", "--what", "index", "--images", "40", "--rounds", "1", "--workers", "1"]) == 0
     assert "times as long to the first batch" in capsys.readouterr().out
+
+
+def test_the_synchronisations(capsys: pytest.CaptureFixture[str]) -> None:
+    assert vertebra(["benchmark", "--what", "synchronisations", "--head", "unet", "--lines", "2"]) == 0
+    output = capsys.readouterr().out
+    assert "3 / 3" in output
+    assert "tasks/segmentation/losses.py" in output
+    assert vertebra(["benchmark", "--what", "synchronisations", "--head", "unets"]) == 2
+    assert "head.name: 'unets' is not known" in capsys.readouterr().err
