@@ -1,6 +1,7 @@
 """A trained model as a function of images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tasks.assembly import task_from_checkpoint
+from backbones import InputError
+from tasks.assembly import data_of, task_from_checkpoint
 from tasks.config import DataSettings
-from tasks.data import Batch, read_image
-from tasks.detection import THRESHOLD, Detections
+from tasks.data import Batch
+from tasks.deploy.inputs import ImageInput, as_images, is_one
+from tasks.detection import THRESHOLD
 from tasks.task import Task
-from tasks.training import checkpoint_folder
+from tasks.training import autocast, checkpoint_folder, find_device
 
 _USUAL_THRESHOLD = 0.5
-
-ImageInput = str | Path | NDArray[np.uint8]
 
 
 class Predictor:
@@ -38,6 +39,7 @@ class Predictor:
         precision: str,
         device: torch.device,
         metrics: Mapping[str, float],
+        batch_size: int = 8,
     ) -> None:
         self.classes = task.classes
         self.finds_objects = task.name == "detection"
@@ -45,52 +47,61 @@ class Predictor:
         self._task = task
         self._device = device
         self._precision = precision
+        self._batch_size = batch_size
         self._transform = task.transform(data, train=False)
         task.model.to(device).to(memory_format=torch.channels_last).eval()
 
-    def __call__(self, images: Sequence[ImageInput]) -> list[Any]:
+    def __call__(self, images: Iterable[ImageInput] | ImageInput) -> Any:
         """Find the objects, or the class of every pixel.
 
         Args:
-            images: paths, or uint8 RGB arrays (H, W, 3).
+            images: one or several: paths, PIL images, and arrays or tensors, RGB or grey, (H, W), (H, W, C) or
+                (C, H, W), of uint8 or of floats from 0 to 1. Alpha is dropped. Reversed views are as good as copies.
 
         Returns:
-            One an image, in its own pixels: `Detections`, best first; or labels (H, W) int64.
+            One an image, in its own pixels: `Detections`, best first; or labels (H, W) int64. A list, or for a single
+            image its own.
 
         Raises:
-            InputError: a file is no readable image.
+            InputError: something is no image that can be read.
         """
-        return [self._predict(image) for image in images]
+        found = [one for batch in _batches(as_images(images), self._batch_size) for one in self._predict(batch)]
+        return found[0] if is_one(images) else found
 
-    def _predict(self, source: ImageInput) -> Detections | Tensor:
-        image = source if isinstance(source, np.ndarray) else read_image(Path(source))
-        resized = self._transform.resize(image)
+    def _predict(self, named: list[tuple[str, NDArray[np.uint8]]]) -> list[Any]:
         batch = Batch(
-            images=[torch.from_numpy(resized).permute(2, 0, 1)],
+            images=[torch.from_numpy(self._transform.resize(image)).permute(2, 0, 1) for _, image in named],
             targets=[],
-            indices=[0],
-            names=[str(source) if not isinstance(source, np.ndarray) else "array"],
-            original_sizes=[(image.shape[0], image.shape[1])],
+            indices=list(range(len(named))),
+            names=[name for name, _ in named],
+            original_sizes=[(image.shape[0], image.shape[1]) for _, image in named],
         ).to(self._device)
-        enabled = self._precision == "bf16"
-        with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=enabled):
-            found = self._task.predict(self._task.model, batch)[0]
-        return found.cpu() if isinstance(found, Tensor) else found
+        with torch.inference_mode(), autocast(self._device, self._precision):
+            found = self._task.predict(self._task.model, batch)
+        return [one.cpu() if isinstance(one, Tensor) else one for one in found]
 
 
-def load_predictor(run: str | Path, device: str | torch.device | None = None) -> Predictor:
+def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def load_predictor(run: str | Path, device: str | torch.device | None = None, batch_size: int = 8) -> Predictor:
     """The predictor of a trained run.
 
     Args:
         run: a run's folder (its best checkpoint) or a checkpoint in it.
-        device: None takes a GPU where there is one.
+        device: None or "auto" takes a GPU where there is one.
+        batch_size: how many images go through the model at once; the results are those of one by one.
 
     Raises:
-        InputError: there is no whole checkpoint.
+        InputError: there is no whole checkpoint, or no such device.
     """
+    device = find_device("auto" if device is None else str(device))
+    if batch_size < 1:
+        raise InputError(f"batch_size {batch_size}: at least one image goes through the model")
     task, description = task_from_checkpoint(checkpoint_folder(run))
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    data = DataSettings(image_size=description["image_size"], fit=description.get("fit", "crop"))
+    data = data_of(description)
     metrics = description.get("metrics", {})
-    return Predictor(task, data, description["precision"], torch.device(device), metrics)
+    return Predictor(task, data, description["precision"], device, metrics, batch_size)

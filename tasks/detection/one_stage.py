@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.models.detection.fcos import FCOSHead
 from torchvision.models.detection.retinanet import RetinaNetHead
-from torchvision.ops import box_iou
+from torchvision.ops import box_iou, generalized_box_iou_loss, sigmoid_focal_loss
 
 from backbones import Backbone, FeaturePyramid, InputError
 from tasks.detection.padding import PaddedBatch, check_sizes
@@ -16,7 +17,6 @@ from tasks.detection.parts import Float32Anchors, in_crowd
 _OCTAVES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 _BACKGROUND, _IGNORED = -1, -2  # what torchvision's matcher says of anchors
 _FCOS_GROUPS = 32
-_SURELY_NOT = -100.0  # a logit that costs nothing where the target is 0
 
 
 def retinanet(
@@ -30,6 +30,8 @@ def retinanet(
     nms_thresh: float = 0.5,
     fg_iou_thresh: float = 0.5,
     bg_iou_thresh: float = 0.4,
+    focal_alpha: float = 0.25,
+    focal_gamma: float = 2.0,
     score_threshold: float = 0.05,
     detections_per_image: int = 100,
 ) -> nn.Module:
@@ -42,6 +44,7 @@ def retinanet(
         anchor_scale: side of the square anchor in strides of its level.
         aspect_ratios: heights of the anchors over their widths.
         topk_candidates, ..., bg_iou_thresh: as in torchvision.
+        focal_alpha, focal_gamma: of the loss (equation 5 there).
         score_threshold, detections_per_image: what is kept.
 
     Returns:
@@ -58,7 +61,9 @@ def retinanet(
         pyramid.as_torchvision(),
         num_classes + 1,
         anchor_generator=anchors,
-        head=Float32RetinaNetHead(pyramid.out_channels, anchors.num_anchors_per_location()[0], num_classes + 1),
+        head=FocalRetinaNetHead(
+            pyramid.out_channels, anchors.num_anchors_per_location()[0], num_classes + 1, focal_alpha, focal_gamma
+        ),
         score_thresh=score_threshold,
         detections_per_img=detections_per_image,
         topk_candidates=topk_candidates,
@@ -78,6 +83,8 @@ def fcos(
     topk_candidates: int = 1000,
     nms_thresh: float = 0.6,
     center_sampling_radius: float = 1.5,
+    focal_alpha: float = 0.25,
+    focal_gamma: float = 2.0,
     score_threshold: float = 0.05,
     detections_per_image: int = 100,
 ) -> nn.Module:
@@ -102,7 +109,7 @@ def fcos(
         pyramid.as_torchvision(),
         num_classes + 1,
         anchor_generator=anchors,
-        head=CrowdAwareFCOSHead(pyramid.out_channels, 1, num_classes + 1),
+        head=FocalFCOSHead(pyramid.out_channels, 1, num_classes + 1, focal_alpha, focal_gamma),
         score_thresh=score_threshold,
         detections_per_img=detections_per_image,
         topk_candidates=topk_candidates,
@@ -118,11 +125,40 @@ def _pyramid(backbone: Backbone, channels: int) -> FeaturePyramid:
     return FeaturePyramid(backbone, channels, levels=("p3", "p7"), extra="conv")
 
 
-class Float32RetinaNetHead(RetinaNetHead):
-    """Boxes are decoded, ranked and scored in float32 whatever the convolutions computed in."""
+class FocalRetinaNetHead(RetinaNetHead):
+    """Boxes are decoded, ranked and scored in float32 whatever the convolutions computed in.
+
+    Args:
+        in_channels, num_anchors, num_classes: as in torchvision.
+        alpha, gamma: of the focal loss.
+    """
+
+    def __init__(self, in_channels: int, num_anchors: int, num_classes: int, alpha: float, gamma: float) -> None:
+        super().__init__(in_channels, num_anchors, num_classes)
+        self.alpha, self.gamma = alpha, gamma
 
     def forward(self, x: list[Tensor]) -> dict[str, Tensor]:
-        return {name: output.float() for name, output in super().forward(x).items()}
+        outputs = {name: output.float() for name, output in super().forward(x).items()}
+        return outputs if self.training else outputs | {"cls_logits": _without_background(outputs["cls_logits"])}
+
+    def compute_loss(
+        self,
+        targets: list[dict[str, Tensor]],
+        head_outputs: dict[str, Tensor],
+        anchors: list[Tensor],
+        matched_idxs: list[Tensor],
+    ) -> dict[str, Tensor]:
+        losses = []
+        for logits, target, matches in zip(head_outputs["cls_logits"], targets, matched_idxs, strict=True):
+            found, valid = matches >= 0, matches != _IGNORED
+            wanted = torch.zeros_like(logits)
+            wanted[found, target["labels"][matches[found]]] = 1.0
+            loss = sigmoid_focal_loss(logits[valid], wanted[valid], self.alpha, self.gamma, reduction="sum")
+            losses.append(loss / max(1, found.sum()))
+        return {
+            "classification": sum(losses) / len(targets),
+            "bbox_regression": self.regression_head.compute_loss(targets, head_outputs, anchors, matched_idxs),
+        }
 
 
 class CrowdAwareRetinaNet(RetinaNet):
@@ -143,11 +179,21 @@ class CrowdAwareRetinaNet(RetinaNet):
         return self.head.compute_loss(targets, head_outputs, anchors, matched)
 
 
-class CrowdAwareFCOSHead(FCOSHead):
-    """Cells in a crowd region are ignored; boxes are decoded, ranked and scored in float32."""
+class FocalFCOSHead(FCOSHead):
+    """Cells in a crowd region are ignored; boxes are decoded, ranked and scored in float32.
+
+    Args:
+        in_channels, num_anchors, num_classes: as in torchvision.
+        alpha, gamma: of the focal loss.
+    """
+
+    def __init__(self, in_channels: int, num_anchors: int, num_classes: int, alpha: float, gamma: float) -> None:
+        super().__init__(in_channels, num_anchors, num_classes)
+        self.alpha, self.gamma = alpha, gamma
 
     def forward(self, x: list[Tensor]) -> dict[str, Tensor]:
-        return {name: output.float() for name, output in super().forward(x).items()}
+        outputs = {name: output.float() for name, output in super().forward(x).items()}
+        return outputs if self.training else outputs | {"cls_logits": _without_background(outputs["cls_logits"])}
 
     def compute_loss(
         self,
@@ -156,11 +202,45 @@ class CrowdAwareFCOSHead(FCOSHead):
         anchors: list[Tensor],
         matched_idxs: list[Tensor],
     ) -> dict[str, Tensor]:
-        logits = []
-        for own, boxes, target, matches in zip(head_outputs["cls_logits"], anchors, targets, matched_idxs, strict=True):
-            if len(target["crowd_boxes"]):
-                ignored = (matches < 0) & in_crowd(boxes, target["crowd_boxes"])
-                own = own.masked_fill(ignored[:, None], _SURELY_NOT)
-            logits.append(own)
-        outputs = head_outputs | {"cls_logits": torch.stack(logits)}
-        return super().compute_loss(targets, outputs, anchors, matched_idxs)
+        cells, matches = torch.stack(anchors), torch.stack(matched_idxs)
+        crowds = [in_crowd(boxes, target["crowd_boxes"]) for boxes, target in zip(anchors, targets, strict=True)]
+        pairs = list(zip(targets, matched_idxs, strict=True))
+        labels = torch.cat([_of_matches(target["labels"], own) for target, own in pairs])
+        boxes = torch.cat([_of_matches(target["boxes"], own) for target, own in pairs])
+        found = (matches >= 0).flatten().nonzero().squeeze(1)  # the host waits here, once for all images
+        labels, boxes, cells_found = labels[found], boxes[found], cells.flatten(0, 1)[found]
+
+        logits = head_outputs["cls_logits"].flatten(0, 1)
+        wanted = torch.zeros_like(logits).index_put((found, labels), logits.new_ones(len(found)))
+        ignored = (torch.stack(crowds) & (matches < 0)).flatten()
+        focal = sigmoid_focal_loss(logits, wanted, self.alpha, self.gamma).sum(1)
+        regression = head_outputs["bbox_regression"].flatten(0, 1)[found]
+        losses = {
+            "classification": focal.masked_fill(ignored, 0.0).sum(),
+            "bbox_regression": generalized_box_iou_loss(
+                self.box_coder.decode(regression, cells_found), boxes, reduction="sum"
+            ),
+            "bbox_ctrness": functional.binary_cross_entropy_with_logits(
+                head_outputs["bbox_ctrness"].flatten()[found],
+                _centerness(self.box_coder.encode(cells_found, boxes)),
+                reduction="sum",
+            ),
+        }
+        return {name: loss / max(1, len(found)) for name, loss in losses.items()}
+
+
+def _of_matches(values: Tensor, matches: Tensor) -> Tensor:
+    """Each cell's value of its object; anything where it has none."""
+    return values[matches.clamp(min=0)] if len(values) else values.new_zeros(len(matches), *values.shape[1:])
+
+
+def _without_background(logits: Tensor) -> Tensor:
+    """Column 0 is there for torchvision's keys alone: nothing trains it, and nothing is to be found of it."""
+    return torch.cat([torch.full_like(logits[..., :1], -torch.inf), logits[..., 1:]], dim=-1)
+
+
+def _centerness(sides: Tensor) -> Tensor:
+    """Distances to a box's left, top, right and bottom (n, 4) -> 1 in its centre, 0 at its border (Tian et al. 2019,
+    "FCOS", equation 3)."""
+    across, down = sides[:, [0, 2]], sides[:, [1, 3]]
+    return torch.sqrt((across.amin(1) / across.amax(1)) * (down.amin(1) / down.amax(1)))

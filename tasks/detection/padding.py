@@ -1,5 +1,7 @@
 """Images of several sizes in one batch."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
@@ -14,6 +16,12 @@ def check_sizes(backbone: Backbone) -> None:
     if backbone.fixed_size is not None:
         height, width = backbone.fixed_size
         raise InputError(f"this backbone takes only images of {height} x {width} px; a detector's have many sizes")
+
+
+def padded_size(images: Sequence[Tensor]) -> tuple[int, int]:
+    """(height, width) of the batch that images (C, H, W) make: the largest, rounded up to multiples of 32."""
+    height, width = (max(int(image.shape[axis]) for image in images) for axis in (1, 2))
+    return -(-height // _SIZE_DIVISOR) * _SIZE_DIVISOR, -(-width // _SIZE_DIVISOR) * _SIZE_DIVISOR
 
 
 class PaddedBatch(nn.Module):
@@ -35,9 +43,7 @@ class PaddedBatch(nn.Module):
     ) -> tuple[ImageList, list[dict[str, Tensor]] | None]:
         """[(C, H, W), ...] -> (N, C, H', W') in channels-last, H' and W' the largest, rounded up to multiples of 32."""
         sizes = [(int(image.shape[1]), int(image.shape[2])) for image in images]
-        height = -(-max(height for height, _ in sizes) // _SIZE_DIVISOR) * _SIZE_DIVISOR
-        width = -(-max(width for _, width in sizes) // _SIZE_DIVISOR) * _SIZE_DIVISOR
-        shape = (len(images), images[0].shape[0], height, width)
+        shape = (len(images), images[0].shape[0], *padded_size(images))
         batch = torch.empty(shape, device=images[0].device, memory_format=torch.channels_last).zero_()
         for row, image in zip(batch, images, strict=True):
             row[:, : image.shape[1], : image.shape[2]] = self.normalize(image)

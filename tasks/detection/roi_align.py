@@ -16,6 +16,8 @@ from torch import Tensor
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import LevelMapper
 
+from backbones import InputError
+
 
 class PyramidRoIAlign(MultiScaleRoIAlign):
     """`torchvision.ops.MultiScaleRoIAlign`, equal to float32 rounding; off the CPU it is that class.
@@ -27,9 +29,14 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
         strides: level name -> stride in pixels, finest first, each twice the one before.
         output_size: cells a side.
         sampling_ratio: samples a cell and axis.
+
+    Raises:
+        InputError: no sample a cell; torchvision then chooses their number by the size of the box.
     """
 
     def __init__(self, strides: Mapping[str, int], output_size: int, sampling_ratio: int) -> None:
+        if sampling_ratio < 1:
+            raise InputError(f"sampling_ratio {sampling_ratio}: a cell has at least one sample")
         super().__init__(list(strides), output_size, sampling_ratio)
         self.strides = dict(strides)
         exponents = [int(math.log2(stride)) for stride in strides.values()]
@@ -45,11 +52,13 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
             image_shapes: (height, width) an image.
 
         Returns:
-            (sum of n_i, C, output height, output width), float32 here.
+            (sum of n_i, C, output height, output width), float32 here; NaN of a box that is not finite.
         """
         levels = [x[name] for name in self.featmap_names]
         if levels[0].device.type != "cpu" or torch.onnx.is_in_onnx_export():
             return super().forward(x, boxes, image_shapes)
+        finite = torch.cat(boxes).isfinite().all(1)
+        boxes = [own.nan_to_num(0.0, 0.0, 0.0) for own in boxes]
         level_of_box = self.map_levels(boxes)
         image_of_box = torch.cat([torch.full((len(own),), i) for i, own in enumerate(boxes)])
         heights, widths = (torch.tensor([level.shape[axis] for level in levels]) for axis in (2, 3))
@@ -58,7 +67,7 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
         height, width = heights[level_of_box], widths[level_of_box]
         first_row = first_row + image_of_box * height * width
 
-        rois = torch.cat(boxes).float() * torch.tensor(self.scales)[level_of_box][:, None]
+        rois = torch.cat(boxes).float() * torch.tensor(self.scales, dtype=torch.float32)[level_of_box][:, None]
         y, y_weight = self._samples(rois[:, 1], rois[:, 3], height, self.output_size[0])
         x_, x_weight = self._samples(rois[:, 0], rois[:, 2], width, self.output_size[1])
         row = y * width[:, None, None] + first_row[:, None, None]
@@ -69,7 +78,9 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
         channels = levels[0].shape[1]
         table = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, channels).float() for level in levels])
         pooled: Tensor = _WeightedRows.apply(table, index, weight)
-        return pooled.reshape(-1, *self.output_size, channels).permute(0, 3, 1, 2)
+        pooled = pooled.reshape(-1, *self.output_size, channels).permute(0, 3, 1, 2)
+        # A box that is not finite comes of a training that diverges: its loss shall say so.
+        return pooled.masked_fill(~finite[:, None, None, None], torch.nan)
 
     def _samples(self, start: Tensor, stop: Tensor, size: Tensor, cells: int) -> tuple[Tensor, Tensor]:
         """Along one axis: which pixels each cell of each box reads, and their weights.
@@ -83,7 +94,7 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
         """
         samples = self.sampling_ratio
         cell = (stop - start).clamp(min=1) / cells
-        offsets = (torch.arange(samples) + 0.5) / samples
+        offsets = (torch.arange(samples, dtype=torch.float32) + 0.5) / samples
         position = torch.arange(cells)[:, None] + offsets
         position = start[:, None, None] + position * cell[:, None, None]
         last = (size - 1)[:, None, None]

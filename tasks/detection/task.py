@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from backbones import Backbone
+from backbones import Backbone, InputError
 from tasks.config import DataSettings, DetectorSettings
 from tasks.data import Batch, Indexed, Sample
 from tasks.detection.detections import Detections, to_original
 from tasks.detection.metric import CocoMetric, Evaluator
+from tasks.detection.padding import padded_size
 from tasks.detection.transforms import DetectionTransform
 
 
@@ -54,11 +55,28 @@ class DetectionTask:
         return model(batch.images, targets)
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Detections]:
-        results: list[dict[str, Tensor]] = model(batch.images)
-        return [
-            to_original(result, image, size)
-            for result, image, size in zip(results, batch.images, batch.original_sizes, strict=True)
-        ]
+        """One an image, as if it had been alone: those that are padded to the same size go through the model together.
+
+        Raises:
+            InputError: the model found a label that is no class.
+        """
+        together: dict[tuple[int, int], list[int]] = {}
+        for position, image in enumerate(batch.images):
+            together.setdefault(padded_size([image]), []).append(position)
+        found: dict[int, Detections] = {}
+        for positions in together.values():
+            for position, result in zip(positions, model([batch.images[one] for one in positions]), strict=True):
+                one = to_original(result, batch.images[position], batch.original_sizes[position])
+                self._check_labels(one, batch.names[position])
+                found[position] = one
+        return [found[position] for position in range(len(batch.images))]
+
+    def _check_labels(self, found: Detections, name: str) -> None:
+        beyond = found.labels[(found.labels < 0) | (found.labels >= len(self.classes))]
+        if len(beyond):
+            raise InputError(
+                f"{name}: the model found the label {beyond[0].item()}; there are {len(self.classes)} classes, from 0"
+            )
 
     def metric(self, samples: Indexed[Sample]) -> CocoMetric:
         return CocoMetric(samples, self.classes, self.evaluator, masks=self.finds_masks)

@@ -20,7 +20,7 @@ from tasks.detection.parts import (
 )
 from tasks.detection.roi_align import PyramidRoIAlign
 
-_V2_CONVOLUTIONS, _V2_REPRESENTATION = [256] * 4, [1024]
+_V2_CONVOLUTIONS = [256] * 4
 _MASK_WIDTHS = [256] * 4
 
 
@@ -57,7 +57,7 @@ def faster_rcnn(
         num_classes: without the background.
         norm: of the v2 variant's pyramid and head.
         channels: of every pyramid level.
-        representation: width of the box head's two hidden layers.
+        representation: width of the box head's two hidden layers; of v2's one.
         v2: the stronger variant of `fasterrcnn_resnet50_fpn_v2`: norms in the pyramid, two convolutions in the RPN,
             four in the box head.
         anchor_scale: side of the square anchor in strides of its level.
@@ -91,13 +91,12 @@ def faster_rcnn(
         post_nms_top_n={"training": rpn_post_nms_top_n_train, "testing": rpn_post_nms_top_n_test},
         nms_thresh=rpn_nms_thresh,
     )
-    width = _V2_REPRESENTATION[-1] if v2 else representation
     roi_heads = CrowdAwareRoIHeads(
         PyramidRoIAlign(_strides(pyramid), output_size=7, sampling_ratio=2),
-        FastRCNNConvFCHead((pyramid.out_channels, 7, 7), _V2_CONVOLUTIONS, _V2_REPRESENTATION, norm_layer=layer)
+        FastRCNNConvFCHead((pyramid.out_channels, 7, 7), _V2_CONVOLUTIONS, [representation], norm_layer=layer)
         if v2
-        else TwoMLPHead(pyramid.out_channels * 7 * 7, width),
-        Float32Predictor(width, num_classes + 1),
+        else TwoMLPHead(pyramid.out_channels * 7 * 7, representation),
+        Float32Predictor(representation, num_classes + 1),
         fg_iou_thresh=box_fg_iou_thresh,
         bg_iou_thresh=box_bg_iou_thresh,
         batch_size_per_image=rois_per_image,

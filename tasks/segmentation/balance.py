@@ -8,7 +8,8 @@ from tasks.data import IGNORE, Indexed, MaskedSample
 def median_frequency_weights(samples: Indexed[MaskedSample], classes: int) -> tuple[float, ...]:
     """For each class the median of all frequencies over its own (Eigen and Fergus 2015, section 6.3.2).
 
-    A class's frequency is its share of the pixels of those images that have it. One that never occurs weighs 0.
+    A class's frequency is its share of the pixels of those images that have it. One that never occurs weighs 0; no
+    other does.
     """
     pixels, seen_in = np.zeros(classes), np.zeros(classes)
     for sample in samples:
@@ -20,4 +21,4 @@ def median_frequency_weights(samples: Indexed[MaskedSample], classes: int) -> tu
     occurring = frequency > 0
     weights = np.zeros(classes)
     weights[occurring] = np.median(frequency[occurring]) / frequency[occurring]
-    return tuple(round(float(weight), 4) for weight in weights)
+    return tuple(float(f"{weight:.4g}") for weight in weights)

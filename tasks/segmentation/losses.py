@@ -1,6 +1,5 @@
 """Losses of logits against labels, by name and as weighted sums. Ignored pixels take no part in any of them."""
 
-import re
 from collections.abc import Callable, Sequence
 
 import torch
@@ -8,13 +7,11 @@ from segmentation_models_pytorch.losses import MULTICLASS_MODE, DiceLoss, FocalL
 from torch import Tensor
 from torch.nn import functional
 
-from backbones import InputError, nearest
+from backbones import InputError
+from tasks.config import SettingsError, parse_loss
 from tasks.data import IGNORE
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-
-_TERM = re.compile(r"\s*(?:([0-9.]+)\s*\*\s*)?([a-z_]+)\s*")
-_TVERSKY_MISSES = 0.7  # Salehi et al. 2017, "Tversky loss function", section 4: misses weigh more than false alarms
 
 
 class SegmentationLoss:
@@ -24,30 +21,38 @@ class SegmentationLoss:
         formula: terms of cross_entropy | bce | dice | focal | lovasz | tversky.
         class_weights: one a class for cross-entropy, or none.
         label_smoothing: of cross-entropy, 0..1.
+        focal_alpha, focal_gamma: as in Lin et al. 2017, "Focal loss for dense object detection", equation 5; without
+            alpha it is equation 4.
+        tversky_beta: weight of misses, against 1 - beta of false alarms; 0.7 as in Salehi et al. 2017, "Tversky loss
+            function for image segmentation", section 4.
 
     Raises:
         InputError: a term that is not known.
     """
 
-    def __init__(self, formula: str, class_weights: Sequence[float] = (), label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self,
+        formula: str,
+        class_weights: Sequence[float] = (),
+        label_smoothing: float = 0.0,
+        focal_alpha: float | None = None,
+        focal_gamma: float = 2.0,
+        tversky_beta: float = 0.7,
+    ) -> None:
         weights = torch.tensor(class_weights) if class_weights else None
         known: dict[str, Loss] = {
             "cross_entropy": lambda logits, target: _cross_entropy(logits, target, weights, label_smoothing),
             "bce": _bce,
             "dice": DiceLoss(MULTICLASS_MODE, ignore_index=IGNORE),
-            "focal": FocalLoss(MULTICLASS_MODE, ignore_index=IGNORE),
+            "focal": FocalLoss(MULTICLASS_MODE, alpha=focal_alpha, gamma=focal_gamma, ignore_index=IGNORE),
             "lovasz": LovaszLoss(MULTICLASS_MODE, ignore_index=IGNORE),
-            "tversky": TverskyLoss(
-                MULTICLASS_MODE, ignore_index=IGNORE, alpha=1 - _TVERSKY_MISSES, beta=_TVERSKY_MISSES
-            ),
+            "tversky": TverskyLoss(MULTICLASS_MODE, ignore_index=IGNORE, alpha=1 - tversky_beta, beta=tversky_beta),
         }
-        self.terms: list[tuple[str, float, Loss]] = []
-        for term in formula.split("+"):
-            match = _TERM.fullmatch(term)
-            if match is None or match[2] not in known:
-                name = match[2] if match else term.strip()
-                raise InputError(f"head.loss: {name!r} is not known{nearest(name, known)} (known: {', '.join(known)})")
-            self.terms.append((match[2], float(match[1] or 1.0), known[match[2]]))
+        try:
+            terms = parse_loss(formula)
+        except SettingsError as error:
+            raise InputError(str(error)) from None
+        self.terms = [(name, weight, known[name]) for name, weight in terms.items()]
 
     def __call__(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Logits (N, classes, H, W) and labels (N, H, W), `IGNORE` among them -> each weighted term, a scalar.
@@ -61,8 +66,16 @@ class SegmentationLoss:
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
-    moved = None if weights is None else weights.to(logits.device)
-    return functional.cross_entropy(logits, target, weight=moved, ignore_index=IGNORE, label_smoothing=smoothing)
+    """With weights as torch's: divided by the weights of all pixels. Where those sum to 0 it is 0 (there NaN)."""
+    if weights is None:
+        return functional.cross_entropy(logits, target, ignore_index=IGNORE, label_smoothing=smoothing)
+    weights = weights.to(logits.device)
+    total = functional.cross_entropy(
+        logits, target, weight=weights, ignore_index=IGNORE, label_smoothing=smoothing, reduction="sum"
+    )
+    ignored = target == IGNORE
+    mass = weights[target.masked_fill(ignored, 0)].masked_fill(ignored, 0.0).sum()
+    return total / torch.where(mass > 0, mass, 1.0) * (mass > 0)
 
 
 def _bce(logits: Tensor, target: Tensor) -> Tensor:

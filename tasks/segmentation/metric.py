@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from backbones import InputError
 from tasks.data import IGNORE, Batch, Indexed, MaskedSample
 from tasks.segmentation.boundary import boundary_counts
 
@@ -36,11 +37,11 @@ class SegmentationMetric:
 
     def update(self, batch: Batch, predictions: Sequence[Tensor]) -> None:
         """Add labels (H, W) in the original images' pixels; the truth is the batch's."""
-        for index, found, target in zip(batch.indices, predictions, batch.targets, strict=True):
+        for index, name, found, target in zip(batch.indices, batch.names, predictions, batch.targets, strict=True):
             if index not in self._seen:
                 self._seen.add(index)
                 truth, classes = target["mask"].cpu(), len(self.classes)
-                self.confusion += confusion_matrix(found.cpu(), truth, classes)
+                self.confusion += confusion_matrix(found.cpu(), truth, classes, name)
                 if self.boundary_tolerance is not None:
                     self.boundaries += boundary_counts(found, truth, classes, self.boundary_tolerance)
 
@@ -75,11 +76,29 @@ class SegmentationMetric:
         return metrics | {f"boundary_Dice/{name}": float(value) for name, value in zip(self.classes, dice, strict=True)}
 
 
-def confusion_matrix(found: Tensor, truth: Tensor, classes: int) -> Tensor:
-    """int64 (classes, classes): pixels by true class (rows) and predicted class (columns)."""
+def confusion_matrix(found: Tensor, truth: Tensor, classes: int, name: str = "an image") -> Tensor:
+    """int64 (classes, classes): pixels by true class (rows) and predicted class (columns).
+
+    Args:
+        found, truth: labels (H, W); `IGNORE` in the truth counts nowhere.
+        name: what messages call the image.
+
+    Raises:
+        InputError: sizes differ, or a label is beyond the classes.
+    """
+    if found.shape != truth.shape:
+        raise InputError(f"{name}: the prediction is {_size(found)}, the mask {_size(truth)} pixels")
     valid = truth != IGNORE
-    pairs = truth[valid].long() * classes + found[valid].long()
-    return torch.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    rows, columns = truth[valid].long(), found[valid].long()
+    for what, labels in (("mask", rows), ("prediction", columns)):
+        if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
+            beyond = labels[(labels < 0) | (labels >= classes)][0].item()
+            raise InputError(f"{name}: its {what} has the label {beyond}; there are {classes} classes, from 0")
+    return torch.bincount(rows * classes + columns, minlength=classes * classes).reshape(classes, classes)
+
+
+def _size(labels: Tensor) -> str:
+    return " x ".join(map(str, labels.shape))
 
 
 def segmentation_metrics(confusion: Tensor, classes: Sequence[str]) -> dict[str, float]:

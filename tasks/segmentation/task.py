@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backbones import Backbone, Normalize
-from tasks.config import DataSettings, SegmenterSettings
+from backbones import Backbone, InputError, Normalize
+from tasks.config import DataSettings, SegmentationData, SegmenterSettings
 from tasks.data import Batch, Indexed, MaskedSample
 from tasks.segmentation.inference import mirrored, windowed
 from tasks.segmentation.losses import SegmentationLoss, deep_supervision_weights
@@ -37,6 +37,9 @@ class SegmentationTask:
         classes: the names; a label is a position in them.
         head: the head's settings.
         network: what the head has built.
+
+    Raises:
+        InputError: the weights of the classes are not as many.
     """
 
     name = "segmentation"
@@ -49,13 +52,26 @@ class SegmentationTask:
         self.classes = tuple(classes)
         self.head = head
         self.model: nn.Module = SegmentationModel(network)
-        self._loss = SegmentationLoss(head.loss, head.class_weights, head.label_smoothing)
+        if head.class_weights and len(head.class_weights) != len(self.classes):
+            raise InputError(
+                f"head.class_weights: {len(head.class_weights)} weights for {len(self.classes)} classes "
+                f"({', '.join(self.classes)})"
+            )
+        self._loss = SegmentationLoss(
+            head.loss,
+            head.class_weights,
+            head.label_smoothing,
+            focal_alpha=head.focal_alpha,
+            focal_gamma=head.focal_gamma,
+            tversky_beta=head.tversky_beta,
+        )
 
     @staticmethod
     def transform(
         settings: DataSettings, *, train: bool, masks: bool = False, others: Indexed[MaskedSample] | None = None
     ) -> SegmentationTransform:
         """What makes a sample into tensors: augmented to train on, or as it is; see `tasks.task.Task`."""
+        assert isinstance(settings, SegmentationData)
         augment = settings.augment if train else "none"
         return SegmentationTransform(settings.image_size, train, settings.fit, augment, settings.balanced_crops)
 

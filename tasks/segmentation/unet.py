@@ -77,7 +77,7 @@ class UNet(nn.Module):
         check_map(images, 2 ** len(self._levels), self.norm, self.training)
         features = self.backbone(images)
         # A backbone without stride 2 has no channels to skip with there, but its size.
-        empty = images.new_zeros(len(images), 0, -(-height // 2), -(-width // 2))
+        empty = images.new_zeros(images.shape[0], 0, -(-height // 2), -(-width // 2))
         levels = [features.get(name, empty) for name in self._levels]
         sizes = [(height, width), *(tuple(level.shape[2:]) for level in levels)]
         *skips, deepest = levels

@@ -50,13 +50,19 @@ def test_torchvisions_published_detectors_load_strictly_and_find_the_same(name: 
         if isinstance(module, nn.BatchNorm2d):  # so that a ResNet-50 of random weights does not overflow
             nn.init.uniform_(module.running_var, 1.0, 3.0)  # type: ignore[arg-type]
     if hasattr(reference, "head"):
-        nn.init.normal_(reference.head.classification_head.cls_logits.weight, std=0.1)
+        logits = reference.head.classification_head.cls_logits
+        nn.init.normal_(logits.weight, std=0.1)
+        with torch.no_grad():  # nothing trains column 0, which torchvision takes for a class and we do not
+            logits.weight.view(-1, 7, *logits.weight.shape[1:])[:, 0] = 0
+            logits.bias.view(-1, 7)[:, 0] = -100
     classes = [f"class {number}" for number in range(1, 7)]
     task = create_task("detection", create_backbone("resnet50"), classes, head=_head(name))
     task.model.load_state_dict(reference.state_dict(), strict=True)
     images = _images()
     with torch.inference_mode():
-        expected, found = reference([image / 255 for image in images]), task.model.eval()(images)
+        # One by one: a detector pads the images of a batch to one size, and a task's predictions are as if alone.
+        expected = [reference([image / 255])[0] for image in images]
+        found = [task.model.eval()([image])[0] for image in images]
         detections = task.predict(task.model, Batch(images, [], [0, 1], ["", ""], [(128, 160), (160, 128)]))
     for theirs, mine, whole in zip(expected, found, detections, strict=True):
         assert len(mine["boxes"]) == len(theirs["boxes"]) > 10
@@ -224,3 +230,30 @@ def test_a_backbone_of_one_size_is_refused(name: str) -> None:
     backbone.fixed_size = (224, 224)
     with pytest.raises(InputError, match="this backbone takes only images of 224 x 224 px"):
         create_task("detection", backbone, ["a"], head=head(name))
+
+
+@pytest.mark.parametrize("name", ["retinanet", "fcos"])
+def test_column_0_is_no_class(name: str) -> None:
+    """torchvision's heads have a logit of the background, which nothing trains; at threshold 0 it would win here."""
+    torch.manual_seed(0)
+    options = {"channels": 32, "score_threshold": 0.0, "detections_per_image": 3000}
+    task = create_task("detection", create_backbone("resnet18"), ["a", "b"], head=head(name, **options))
+    classifier = task.model.head.classification_head.cls_logits  # type: ignore[union-attr]
+    with torch.no_grad():
+        classifier.bias.view(-1, 3)[:, 0] = 9.0  # type: ignore[union-attr, operator]
+    task.model.eval()
+    images = _images()
+    with torch.inference_mode():
+        found = task.predict(task.model, Batch(images, [], [0, 1], ["a", "b"], [(128, 160), (160, 128)]))
+    for one in found:
+        assert len(one.labels) > 100
+        assert set(one.labels.tolist()) <= {0, 1}
+
+
+def test_a_label_beyond_the_classes_goes_no_further() -> None:
+    task = create_task("detection", create_backbone("resnet18"), ["a", "b"], head=head("fcos", channels=32))
+    batch = Batch([_images()[0]], [], [0], ["a.jpg"], [(128, 160)])
+    for label, named in ((0, -1), (3, 2)):
+        result = {"boxes": torch.zeros(1, 4), "labels": torch.tensor([label]), "scores": torch.ones(1)}
+        with pytest.raises(InputError, match=rf"a\.jpg: the model found the label {named}; there are 2 classes"):
+            task.predict(lambda images, result=result: [result] * len(images), batch)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.ops import MultiScaleRoIAlign
 
+from backbones import InputError
 from tasks.detection.roi_align import PyramidRoIAlign
 
 STRIDES = {"0": 4, "1": 8, "2": 16, "3": 32}
@@ -74,3 +75,31 @@ def test_small_padded_images_are_pooled_at_their_own_coordinates(height: int) ->
     )
     expected = 8 + 32 * (torch.arange(7) + 0.5) / 7
     torch.testing.assert_close(found[0, 0, 3], expected)
+
+
+def test_a_box_that_is_not_finite_gives_nan_and_leaves_the_others_alone() -> None:
+    boxes = torch.tensor([[4.0, 4, 60, 50], [torch.nan, 0, 9, 9], [0, 0, torch.inf, 9], [10, 10, 80, 90]])
+    levels = _levels()
+    found = PyramidRoIAlign(STRIDES, 7, 2)(levels, [boxes, boxes[:0]], SHAPES)
+    whole = [0, 3]
+    expected = MultiScaleRoIAlign(NAMES, 7, 2)(levels, [boxes[whole], boxes[:0]], SHAPES)
+    torch.testing.assert_close(found[whole], expected, rtol=1e-4, atol=2e-5)
+    assert found[[1, 2]].isnan().all()
+
+
+@pytest.mark.parametrize("sampling_ratio", [0, -1])
+def test_no_sample_a_cell_is_refused(sampling_ratio: int) -> None:
+    with pytest.raises(InputError, match=f"sampling_ratio {sampling_ratio}: a cell has at least one sample"):
+        PyramidRoIAlign(STRIDES, 7, sampling_ratio)
+
+
+def test_the_default_dtype_is_no_matter() -> None:
+    boxes = [torch.tensor([[4.0, 4, 60, 50], [10, 10, 80, 90]]), torch.zeros(0, 4)]
+    torch.set_default_dtype(torch.float64)
+    try:
+        levels = {name: level.detach().float() for name, level in _levels().items()}
+        found = PyramidRoIAlign(STRIDES, 7, 2)(levels, boxes, SHAPES)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, MultiScaleRoIAlign(NAMES, 7, 2)(levels, boxes, SHAPES), rtol=1e-4, atol=2e-5)

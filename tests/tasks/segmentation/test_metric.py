@@ -1,8 +1,11 @@
 """Segmentation metrics by hand, and against torchmetrics."""
 
+from typing import Any
+
 import pytest
 import torch
 
+from backbones import InputError
 from tasks.data.loading.batch import Batch
 from tasks.data.masks.labels import IGNORE
 from tasks.segmentation.boundary import boundary_counts
@@ -37,6 +40,23 @@ def test_one_matrix_over_the_whole_set_and_every_image_once() -> None:
         either = ((pixels[0] == label) | (pixels[1] == label)).sum()
         assert metrics[f"IoU/{name}"] == pytest.approx((both / either).item())
     assert metric.confusion.dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("found", "truth", "message"),
+    [
+        ([[0, 3]], [[0, 1]], "a.png: its prediction has the label 3; there are 3 classes, from 0"),  # (0, 3) is (1, 0)
+        ([[0, -1]], [[0, 1]], "a.png: its prediction has the label -1; there are 3 classes, from 0"),
+        ([[0, 1]], [[0, 9]], "a.png: its mask has the label 9; there are 3 classes, from 0"),
+        ([[0, 1]], [[0], [1]], "a.png: the prediction is 1 x 2, the mask 2 x 1 pixels"),
+    ],
+)
+def test_labels_beyond_the_classes_are_no_hits_of_others(found: Any, truth: Any, message: str) -> None:
+    metric = SegmentationMetric([None], ("a", "b", "c"))  # type: ignore[list-item]
+    batch = Batch([], [{"mask": torch.tensor(truth)}], [0], ["a.png"], [(0, 0)])
+    with pytest.raises(InputError) as caught:
+        metric.update(batch, [torch.tensor(found)])
+    assert str(caught.value) == message
 
 
 def test_images_that_were_not_predicted_are_counted() -> None:

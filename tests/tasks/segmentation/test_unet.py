@@ -8,9 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from backbones import InputError, create_backbone
+from tasks import create_task
+from tasks.heads import list_heads
 from tasks.segmentation.unet import UNet, downsized
+from tests.heads import head as make_head
 
 SMALL = (64, 48, 32, 24, 16)
+OTHERS = [name for name in list_heads("segmentation") if name not in ("unet", "linknet")]
 
 
 def _unet(name: str = "resnet18", norm: str = "batch", classes: int = 3, **options: Any) -> UNet:
@@ -120,3 +124,16 @@ def test_downsized_labels_are_labels_that_were_there() -> None:
     small: Tensor = downsized(mask, (2, 2))
     assert set(small.flatten().tolist()) <= {0, 7, 255, 2}
     assert small.shape == (1, 2, 2)
+
+
+@pytest.mark.parametrize("name", ["unet", "linknet", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
+def test_is_exported_for_any_batch(name: str) -> None:
+    head = make_head(name)
+    backbone = create_backbone("resnet18", output_stride=head.output_strides[0])
+    network = create_task("segmentation", backbone, ["a", "b"], head=head).model.net.eval()  # type: ignore[union-attr, operator]
+    shapes = {"images": {0: torch.export.Dim("batch", min=1, max=16)}}
+    with torch.no_grad():
+        program = torch.export.export(network, (torch.randn(2, 3, 256, 256),), dynamic_shapes=shapes)
+        for batch in (1, 3):
+            images = torch.randn(batch, 3, 256, 256)
+            torch.testing.assert_close(program.module()(images)[0], network(images)[0], rtol=1e-4, atol=1e-4)
