@@ -1,6 +1,7 @@
-"""Detection and segmentation on the backbones of `backbones`: `create_task`, `load_predictor`.
+"""Detection and segmentation on the backbones of `backbones`: `create_task`, `load_predictor`, `train`; and
+`check_head`, for the authors of heads.
 
-Both names are imported when they are asked for: `--help` has to answer without torch.
+The names are imported when they are asked for: `--help` has to answer without torch.
 """
 
 from typing import TYPE_CHECKING
@@ -9,8 +10,18 @@ from backbones import hand_out
 
 if TYPE_CHECKING:
     from tasks.assembly import create_task
+    from tasks.conformance import check_head
     from tasks.deploy import load_predictor
+    from tasks.runs import train
 
-__all__ = ["create_task", "load_predictor"]
+__all__ = ["check_head", "create_task", "load_predictor", "train"]
 
-__getattr__ = hand_out(__name__, {"assembly": ("create_task",), "deploy": ("load_predictor",)})
+__getattr__ = hand_out(
+    __name__,
+    {
+        "assembly": ("create_task",),
+        "conformance": ("check_head",),
+        "deploy": ("load_predictor",),
+        "runs": ("train",),
+    },
+)

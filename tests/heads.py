@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tasks.config import HeadSettings, Settings, settings_for
+from tasks.config import Annotations, DataSettings, HeadSettings, Settings, data_settings, settings_for
 from tasks.heads import find_head, list_heads
 from tasks.training import find_optimizer, find_schedule
 
@@ -10,6 +10,11 @@ from tasks.training import find_optimizer, find_schedule
 def head(name: str = "faster_rcnn", **options: Any) -> HeadSettings:
     """A head's settings, whatever its task."""
     return _class(name)(**options)
+
+
+def data_for(annotations: Annotations = "boxes", **options: Any) -> DataSettings:
+    """The data settings of the task that learns from these annotations."""
+    return data_settings("segmentation" if annotations == "masks" else "detection")(**options)
 
 
 def run_settings(head_name: str = "faster_rcnn", optim: Any = None, schedule: Any = None, **groups: Any) -> Settings:

@@ -27,14 +27,16 @@ FLOORS = {
     "tasks.doctor": 7,
     "tasks.deploy": 7,
     "tasks.benchmark": 7,
-    "tasks": 7,  # its __init__ hands out create_task and load_predictor
+    "tasks.conformance": 7,
+    "tasks.runs": 7,
+    "tasks": 7,  # its __init__ hands out create_task, load_predictor, train and check_head
     "tasks.commands": 8,
     "tools": 9,
 }
 # Of each group, none imports another.
 APART = (
     ("tasks.detection", "tasks.segmentation", "tasks.training"),
-    ("tasks.doctor", "tasks.deploy", "tasks.benchmark"),
+    ("tasks.doctor", "tasks.deploy", "tasks.benchmark", "tasks.conformance"),
 )
 TORCH = ("torch", "torchvision", "timm", "segmentation_models_pytorch", "accelerate")
 # What is asked for settings before torch is.

@@ -94,7 +94,7 @@ def test_a_file_in_no_room_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["tasks.config", "tasks.heads", "tasks.training", "tasks.commands.train_settings", "tasks.benchmark"]
+    "module", ["tasks.config", "tasks.heads", "tasks.training", "tasks.commands.train", "tasks.runs", "tasks.benchmark"]
 )
 def test_settings_and_heads_need_no_torch(module: str) -> None:
     code = f"import sys, {module}\nassert 'torch' not in sys.modules, sorted(sys.modules)"

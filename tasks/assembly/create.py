@@ -1,10 +1,13 @@
 """A head on a backbone, as the trainer sees it."""
 
 from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
 
 from backbones import Backbone, InputError
 from tasks.config import HeadSettings, SettingsError
-from tasks.detection import DetectionTask, Evaluator
+from tasks.detection import DetectionTask
 from tasks.heads import find_head
 from tasks.segmentation import SegmentationTask
 from tasks.task import Task
@@ -12,6 +15,8 @@ from tasks.task import Task
 _TASKS: dict[str, type[DetectionTask] | type[SegmentationTask]] = {
     kind.name: kind for kind in (DetectionTask, SegmentationTask)
 }
+
+_OWN = "tasks.heads."
 
 
 def find_task(name: str) -> type[DetectionTask] | type[SegmentationTask]:
@@ -31,7 +36,7 @@ def create_task(
     *,
     head: HeadSettings | str | None = None,
     norm: str = "batch",
-    evaluator: Evaluator = "hotcoco",
+    **options: Any,
 ) -> Task:
     """Put a head on a backbone.
 
@@ -41,21 +46,35 @@ def create_task(
         classes: the names; in detection without a background.
         head: its settings, or its name; the task's default head where None.
         norm: of a segmenter's decoder, or of a v2 detector's head.
-        evaluator: of detections, hotcoco | pycocotools.
+        options: of the task itself; detection has evaluator, hotcoco | pycocotools.
 
     Returns:
         The task; its `model` is an ordinary module.
 
     Raises:
         InputError: an unknown task, a head that is not for it, or a backbone that the head cannot be on.
+        TypeError: an option that the task does not take.
     """
+    if isinstance(head, HeadSettings) and head.task != task:
+        raise InputError(f"head.name: {head.name!r} is not for {task}")
     try:
-        kind = find_head(head.name if isinstance(head, HeadSettings) else head, task)
+        head = head if isinstance(head, HeadSettings) else find_head(head, task)()
     except SettingsError as error:
         raise InputError(str(error)) from None
-    head = head if isinstance(head, HeadSettings) else kind()
-    network = head.build(backbone, len(classes), norm)
-    created: Task = find_task(task)(backbone, classes, head, network)  # type: ignore[arg-type]
-    if isinstance(created, DetectionTask):
-        created.evaluator = evaluator
-    return created
+    return find_task(task)(backbone, classes, head, _build(head, backbone, len(classes), norm), **options)  # type: ignore[arg-type]
+
+
+def _build(head: HeadSettings, backbone: Backbone, num_classes: int, norm: str) -> nn.Module:
+    kind = type(head)
+    if kind.__module__.startswith(_OWN):
+        return head.build(backbone, num_classes, norm)
+    place = f"head {head.name!r} ({kind.__module__}:{kind.__qualname__})"
+    try:
+        network = head.build(backbone, num_classes, norm)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a foreign package raises
+        raise InputError(f"{place} cannot be built: {type(error).__name__}: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise InputError(f"{place} builds a {type(network).__name__}, no module")
+    return network

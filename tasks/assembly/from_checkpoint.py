@@ -7,22 +7,24 @@ from typing import Any
 from backbones import Backbone, InputError
 from tasks.assembly.create import create_task
 from tasks.assembly.from_settings import build_backbone
-from tasks.config import BackboneSettings, Settings, SettingsError
-from tasks.detection import Evaluator
+from tasks.config import BackboneSettings, DataSettings, Settings, SettingsError, data_settings
 from tasks.heads import find_head
 from tasks.task import Task
 from tasks.training import DESCRIPTION, load_weights_into, read_description
 
+# What the model was trained to see, and sees again in prediction.
+_SIZES = ("image_size", "fit")
+
 
 def describe(settings: Settings, backbone: Backbone, classes: Sequence[str]) -> dict[str, Any]:
     """What model.json says: enough to build the task again and to feed it."""
+    sizes = {name: getattr(settings.data, name) for name in _SIZES if hasattr(settings.data, name)}
     return {
         "task": settings.task,
         "classes": list(classes),
         "backbone": settings.backbone.model_dump(),
         "head": settings.head.model_dump(),
-        "image_size": settings.data.image_size,
-        "fit": settings.data.fit,
+        **sizes,
         "mean": list(backbone.mean),
         "std": list(backbone.std),
         "precision": settings.precision,
@@ -30,8 +32,18 @@ def describe(settings: Settings, backbone: Backbone, classes: Sequence[str]) -> 
     }
 
 
-def task_from_checkpoint(folder: Path, evaluator: Evaluator = "hotcoco") -> tuple[Task, Mapping[str, Any]]:
+def data_of(description: Mapping[str, Any], values: Mapping[str, Any] | None = None) -> DataSettings:
+    """The data settings of a trained model: its sizes, and for the rest these values or the defaults."""
+    kind = data_settings(description["task"])
+    sizes = {name: description[name] for name in _SIZES if name in kind.model_fields and name in description}
+    return kind(**(dict(values or {}) | sizes))
+
+
+def task_from_checkpoint(folder: Path, **options: Any) -> tuple[Task, Mapping[str, Any]]:
     """The trained task in a checkpoint's folder, and its model.json.
+
+    Args:
+        options: of the task itself; see `create_task`.
 
     Raises:
         InputError: the checkpoint is incomplete, unreadable, or of a newer format.
@@ -46,7 +58,7 @@ def task_from_checkpoint(folder: Path, evaluator: Evaluator = "hotcoco") -> tupl
         backbone.mean, backbone.std = tuple(description["mean"]), tuple(description["std"])
     except (KeyError, TypeError, SettingsError) as error:
         raise InputError(f"{folder / DESCRIPTION}: not a description of a model: {error}") from None
-    task = create_task(description["task"], backbone, classes, head=head, norm=settings.norm, evaluator=evaluator)
+    task = create_task(description["task"], backbone, classes, head=head, norm=settings.norm, **options)
     load_weights_into(task.model, folder)
     task.model.eval()
     return task, description

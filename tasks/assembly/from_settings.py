@@ -31,7 +31,8 @@ def task_from_settings(
         given = given.model_copy(update={"weights": str(resumed_from)})
     weights = find_initial_weights(given, head)
     backbone = build_backbone(given, head)
-    task = create_task(settings.task, backbone, classes, head=head, norm=given.norm, evaluator=settings.evaluator)
+    options = {name: getattr(settings, name) for name in settings.of_task}
+    task = create_task(settings.task, backbone, classes, head=head, norm=given.norm, **options)
     line = load_initial_weights(task, given, head, weights)
     backbone.freeze(given.freeze)
     backbone.hold_norms(_holds_norms(settings.backbone, head))

@@ -1,45 +1,61 @@
 """Flags into settings, and errors into one line and an exit code. Imports no torch."""
 
+import argparse
 import contextlib
 import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import tyro
 from rich.console import Console
 
-from tasks.config import Group, NamedGroup, SettingsError, nearest_flag
+from tasks.config import Group, NamedGroup, SettingsError, flag_model, given_paths, nearest_flag, without
+from tasks.runs import called, plain_console
 
 T = TypeVar("T", bound=Group)
 
 
-def called(command: str) -> str:
-    """One of our commands as whoever called this one would call it: tools/doctor.py, or vertebra doctor."""
-    script = Path(sys.argv[0])
-    sibling = script.with_name(f"{command}.py") if script.suffix == ".py" else script
-    return str(sibling) if sibling.suffix == ".py" and sibling.is_file() else f"vertebra {command}"
+def parse(kind: type[T], argv: Sequence[str], **options: Any) -> T:
+    """Flags into an instance of `kind`; see `parse_values`."""
+    return kind(**parse_values(kind, argv, **options))
 
 
-def parse(kind: type[T], argv: Sequence[str], *, command: str, description: str, default: T | None = None) -> T:
-    """Flags into an instance of `kind`.
+def parse_values(
+    kind: type[Group],
+    argv: Sequence[str],
+    *,
+    command: str,
+    description: str,
+    example: str,
+    below: Mapping[str, Any] | None = None,
+    hidden: Collection[str] = (),
+) -> dict[str, Any]:
+    """Flags laid over what is below them, nested; each is checked by itself.
+
+    Args:
+        example: what may follow the command.
+        below: what the flags are laid over, nested.
+        hidden: paths of settings that are no flags.
 
     Raises:
         SettingsError: an unknown flag, or a value that does not fit; one line.
         SystemExit: --help was asked for.
     """
+    flags = flag_model(kind, frozenset(hidden))
+    options: dict[str, Any] = {}
+    if below is not None:
+        options["default"] = flags(**without(below, given_paths(argv, flags)))
     report = io.StringIO()
-    options: dict[str, Any] = {} if default is None else {"default": default}
     wants_help = {"-h", "--help"} & set(argv)
     try:
         with contextlib.nullcontext() if wants_help else contextlib.redirect_stderr(report):
-            settings, unknown = tyro.cli(
-                kind,
+            given, unknown = tyro.cli(
+                flags,
                 prog=called(command),
-                description=description,
+                description=f"{description}\n\nExample: {called(command)} {example}",
                 args=list(argv),
                 return_unknown_args=True,
                 **options,
@@ -49,15 +65,32 @@ def parse(kind: type[T], argv: Sequence[str], *, command: str, description: str,
             raise
         raise SettingsError(_unboxed(report.getvalue())) from None
     if unknown:
-        raise SettingsError(_unknown_flag(unknown[0].split("=")[0], kind))
-    return settings
+        raise SettingsError(_unknown_flag(unknown[0].split("=")[0], flags))
+    return given.model_dump()
+
+
+def early_flags(argv: Sequence[str]) -> dict[str, Any]:
+    """What decides which settings there are, and their defaults."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for name in ("--config", "--output", "--task"):
+        parser.add_argument(name)
+    parser.add_argument("--data", "--data.path")
+    for group in ("head", "optim", "schedule"):
+        parser.add_argument(f"--{group}", f"--{group}.name")
+    parser.add_argument("--resume", action=argparse.BooleanOptionalAction, default=None)
+    given = argparse.Namespace()
+    with contextlib.suppress(argparse.ArgumentError):  # tyro has the better words for it
+        parser.parse_known_args(argv, namespace=given)
+    found = {name: value for name, value in vars(given).items() if value is not None}
+    keys = {"data": "path", "head": "name", "optim": "name", "schedule": "name"}
+    return {name: {keys[name]: value} if name in keys else value for name, value in found.items()}
 
 
 def _unknown_flag(flag: str, kind: type[Group]) -> str:
     path = flag.lstrip("-").replace("-", "_")
     groups = {name: field.annotation for name, field in kind.model_fields.items()}
     group, refusal = groups.get(path.partition(".")[0]), "there is no such flag"
-    if isinstance(group, type) and issubclass(group, NamedGroup):
+    if isinstance(group, type) and issubclass(getattr(group, "kind", group), NamedGroup):
         refusal = group.refusal()
     return f"{flag}: {refusal}{nearest_flag(flag, kind)}"
 
@@ -67,11 +100,6 @@ def _unboxed(report: str) -> str:
     framed = [line.strip("│╭╮╰╯─ ") for line in report.splitlines()]
     text = " ".join(line for line in framed[1:] if line)
     return text.split(" Argument helptext:")[0].split(" For full helptext")[0]
-
-
-def plain_console(**options: Any) -> Console:
-    """A console that prints paths and names of classes as they are, brackets and colons too."""
-    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True, **options)
 
 
 def run_command(command: Callable[[Console], int]) -> int:

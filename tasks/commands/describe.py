@@ -1,7 +1,7 @@
 """`describe`: a backbone's stages, or a line for every registered one."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from pydantic import Field
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class DescribeArguments(Group):
     """What to describe."""
 
-    backbone: tyro.conf.Positional[str | None] = None
+    backbone: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="BACKBONE")] = None
     """A registered name, or timm/<model>."""
     all: bool = False
     """A line for every registered backbone instead."""
@@ -35,14 +35,16 @@ def main(argv: list[str]) -> int:
 
 
 def _parse(argv: list[str]) -> DescribeArguments:
-    arguments = parse(DescribeArguments, argv, command="describe", description="A backbone, stage by stage.")
+    arguments = parse(
+        DescribeArguments, argv, command="describe", description="A backbone, stage by stage.", example="resnet50"
+    )
     if (arguments.backbone is None) != arguments.all:
         raise SettingsError("describe: name one backbone, such as resnet50, or give --all")
     return arguments
 
 
 def _describe(arguments: DescribeArguments, console: Console) -> int:
-    from backbones import InputError, describe_backbone, list_backbones
+    from backbones import describe_backbone, list_backbones
 
     options = {"in_channels": arguments.in_channels, "output_stride": arguments.output_stride}
     if arguments.backbone is not None:
@@ -54,7 +56,7 @@ def _describe(arguments: DescribeArguments, console: Console) -> int:
     for name in list_backbones():
         try:
             stages = describe_backbone(name, arguments.image_size, **options)
-        except (InputError, TypeError, ImportError) as error:  # the others are still worth their line
+        except Exception as error:  # the others are still worth their line
             table.add_row(name, "-", "-", str(error))
             continue
         levels = ", ".join(f"{stage.level} {stage.shape[0]}/{stage.stride}" for stage in stages if stage.level)

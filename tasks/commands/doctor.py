@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,9 +15,20 @@ from rich.progress import Progress
 from rich.table import Column, Table
 from rich.text import Text
 
-from tasks.commands.cli import parse, plain_console, run_command
-from tasks.config import DataSettings, Group, UserPath
+from tasks.commands.cli import early_flags, parse, run_command
+from tasks.config import (
+    SHAPES,
+    Annotations,
+    DataSettings,
+    DetectionData,
+    Group,
+    SegmentationData,
+    UserPath,
+    run_defaults,
+    without,
+)
 from tasks.heads import find_head
+from tasks.runs import plain_console
 
 if TYPE_CHECKING:
     from tasks.doctor import Examination
@@ -31,10 +42,6 @@ class DoctorArguments(Group):
     task: Literal["detection", "segmentation"] = "detection"
     """What is to be learnt from it."""
     data: DataSettings = DataSettings()
-    head: str | None = None
-    """Detection: mask_rcnn has the polygons examined too."""
-    detections_per_image: int = Field(100, ge=1)
-    """Detection: at most so many objects of an image are found."""
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print everything as JSON instead of tables."""
     fix: UserPath | None = None
@@ -44,16 +51,56 @@ class DoctorArguments(Group):
     output: UserPath | None = None
     """Where the page of the worst images and the contact sheet go. None: runs/doctor-<data>."""
 
+    @property
+    def annotations(self) -> Annotations:
+        """What is to be learnt from."""
+        return find_head(None, self.task).annotations
+
+
+class DetectionArguments(DoctorArguments):
+    """What to examine; nothing of it is changed."""
+
+    data: DetectionData = DetectionData()
+    head: str = "faster_rcnn"
+    """Of the training to come; mask_rcnn has the polygons examined too."""
+    detections_per_image: int = Field(100, ge=1)
+    """At most so many objects of an image are found."""
+
+    @property
+    def annotations(self) -> Annotations:
+        """What is to be learnt from."""
+        return find_head(self.head, self.task).annotations
+
+
+class SegmentationArguments(DoctorArguments):
+    """What to examine; nothing of it is changed."""
+
+    data: SegmentationData = SegmentationData()
+
+
+_ARGUMENTS: dict[str, type[DoctorArguments]] = {"detection": DetectionArguments, "segmentation": SegmentationArguments}
+
 
 def main(argv: list[str]) -> int:
-    description = "Find what is wrong with a data set. Exit code 1: a training would fail."
-    return run_command(
-        lambda console: _doctor(parse(DoctorArguments, argv, command="doctor", description=description), console)
+    return run_command(lambda console: _doctor(_parse(argv), console))
+
+
+def _parse(argv: Sequence[str]) -> DoctorArguments:
+    early = early_flags(argv)
+    task = early.get("task", "detection")
+    defaults = run_defaults(find_head(None, task), early.get("data", {}).get("path", SHAPES))
+    return parse(
+        _ARGUMENTS[task],
+        argv,
+        command="doctor",
+        description="Find what is wrong with a data set. Exit code 1: a training would fail.",
+        example=f"--task {task} --data DIR",
+        below={"task": task, "data": without(defaults.get("data", {}), DataSettings.of_training)},
+        hidden=[f"data.{name}" for name in DataSettings.of_training],
     )
 
 
 def _doctor(arguments: DoctorArguments, console: Console) -> int:
-    annotations = find_head(arguments.head, arguments.task).annotations
     from tasks.doctor import examine
 
     messages = plain_console(file=sys.stderr) if arguments.as_json else console
@@ -65,8 +112,8 @@ def _doctor(arguments: DoctorArguments, console: Console) -> int:
 
         found = examine(
             arguments.data,
-            annotations,
-            detections_per_image=arguments.detections_per_image,
+            arguments.annotations,
+            detections_per_image=getattr(arguments, "detections_per_image", 0),
             progress=progress,
         )
     if arguments.as_json:

@@ -1,7 +1,7 @@
 """`evaluate`: the metrics of a trained model on a split."""
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from pydantic import Field
@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.commands.cli import parse, run_command
-from tasks.config import DataSettings, Group, UserPath, UserText, read_yaml
+from tasks.config import DATA_HELP, Device, Group, UserPath, UserText, read_yaml
+from tasks.runs import metrics_table
 
 if TYPE_CHECKING:
     from tasks.data import DataSet
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
 class EvaluateArguments(Group):
     """What to evaluate, and on what."""
 
-    run: tyro.conf.Positional[UserPath]
+    run: Annotated[UserPath, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run's folder, or a checkpoint in it."""
     split: Literal["train", "val", "test"] = "val"
     """Which images."""
-    data: UserText | None = None
-    """Another data set with the same classes. None: the run's own."""
+    data: Annotated[UserText | None, tyro.conf.arg(help=f"Another data set with the run's classes: {DATA_HELP}")] = None
+    device: Device = "auto"
     workers: int = Field(1, ge=0)
     """Processes that read images."""
-    evaluator: Literal["hotcoco", "pycocotools"] = "hotcoco"
-    """Who computes the COCO metrics."""
+    evaluator: Literal["hotcoco", "pycocotools"] | None = None
+    """Detection: who computes the COCO metrics. None: hotcoco."""
     results: UserPath | None = None
     """Detection: write what is found there, as a COCO result file."""
     mistakes: bool = False
@@ -40,33 +41,37 @@ def main(argv: list[str]) -> int:
 
 
 def _parse(argv: list[str]) -> EvaluateArguments:
-    return parse(EvaluateArguments, argv, command="evaluate", description="The metrics of a trained model.")
+    return parse(
+        EvaluateArguments,
+        argv,
+        command="evaluate",
+        description="The metrics of a trained model.",
+        example="runs/mine --split test",
+    )
 
 
 def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
-    from accelerate import Accelerator
-
     from backbones import InputError
-    from tasks.assembly import task_from_checkpoint
-    from tasks.commands.summary import metrics_table
+    from tasks.assembly import data_of, task_from_checkpoint
     from tasks.data import Loader, open_data, with_classes
     from tasks.detection import CocoMetric
     from tasks.heads import find_head
-    from tasks.training import checkpoint_folder, evaluate
+    from tasks.training import checkpoint_folder, convert_config, evaluate, make_accelerator, read_description
 
     folder = checkpoint_folder(arguments.run)
-    task, description = task_from_checkpoint(folder, arguments.evaluator)
-    if task.name != "detection" and (arguments.results is not None or arguments.mistakes):
-        raise InputError("--results and --mistakes are for detection")
+    only_detection = {name: getattr(arguments, name) for name in ("evaluator", "results", "mistakes")}
+    given = [f"--{name}" for name, value in only_detection.items() if value]
+    if given and read_description(folder)["task"] != "detection":
+        raise InputError(f"{', '.join(given)}: for detection; {folder} is of {read_description(folder)['task']}")
+    accelerator = make_accelerator(arguments.device)
+    options = {} if arguments.evaluator is None else {"evaluator": arguments.evaluator}
+    task, description = task_from_checkpoint(folder, **options)
     config = folder.parent / "config.yaml"
     if not config.is_file() and arguments.data is None:
         raise InputError(f"{config}: missing; it names the run's data; give --data")
-    settings = DataSettings(**read_yaml(config).get("data", {})) if config.is_file() else DataSettings()
+    settings = data_of(description, convert_config(read_yaml(config)).get("data") if config.is_file() else None)
     if arguments.data is not None:
         settings = settings.model_copy(update={"path": arguments.data, "also": ()})
-    settings = settings.model_copy(
-        update={"image_size": description["image_size"], "fit": description.get("fit", "crop")}
-    )
     annotations = find_head(description["head"]["name"], task.name).annotations
     data = with_classes(open_data(settings, annotations), task.classes)
     console.print(str(data))
@@ -78,7 +83,6 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
         batch_size=settings.batch_size,
         workers=arguments.workers,
     )
-    accelerator = Accelerator()
     task.model.to(accelerator.device)
     metric = evaluate(task, task.model, loader, accelerator, description["precision"], console)
     if not accelerator.is_main_process:
@@ -94,7 +98,7 @@ def _print_more(arguments: EvaluateArguments, metric: "CocoMetric", data: "DataS
     from tasks.detection import coco_results, mistakes
 
     if arguments.results is not None:
-        found = coco_results(metric, data.splits[arguments.split], data.category_ids)  # type: ignore[arg-type]
+        found = coco_results(metric, data.splits[arguments.split], data.category_ids.get(arguments.split, ()))  # type: ignore[arg-type]
         try:
             arguments.results.write_text(json.dumps(found), encoding="utf-8")
         except OSError as error:

@@ -2,24 +2,26 @@
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from pydantic import Field
 from rich.console import Console
 
 from tasks.commands.cli import parse, run_command
-from tasks.config import Group, UserPath
+from tasks.config import Device, Group, UserPath
 
 
 class PredictArguments(Group):
     """What to predict, and where the images go."""
 
-    run: tyro.conf.Positional[UserPath]
+    run: Annotated[UserPath, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run's folder, or a checkpoint in it."""
-    images: tyro.conf.Positional[tuple[UserPath, ...]]
+    images: Annotated[tuple[UserPath, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE ...")]
     """Images, or folders of images."""
     output: UserPath
     """The folder for the images with what was found."""
+    device: Device = "auto"
     score: float | None = Field(None, ge=0, le=1)
     """Objects below this score (0..1) are left out. None: for each class the score of the best F1 on val."""
     results: UserPath | None = None
@@ -31,7 +33,13 @@ def main(argv: list[str]) -> int:
 
 
 def _parse(argv: list[str]) -> PredictArguments:
-    return parse(PredictArguments, argv, command="predict", description="Draw what a trained model finds.")
+    return parse(
+        PredictArguments,
+        argv,
+        command="predict",
+        description="Draw what a trained model finds.",
+        example="runs/mine image.jpg folder/ --output predictions",
+    )
 
 
 def _predict(arguments: PredictArguments, console: Console) -> int:
@@ -46,7 +54,7 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
     if not paths:
         raise InputError(f"{', '.join(map(str, arguments.images)) or 'no images given'}: there is nothing to predict")
     targets = _targets(paths, arguments.output)
-    predictor = load_predictor(arguments.run)
+    predictor = load_predictor(arguments.run, arguments.device)
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -4,9 +4,21 @@ A setting has one path, `optim.weight_decay`: as a flag `--optim.weight-decay`, 
 dotted keys. Some have a short flag as well.
 """
 
+from tasks.config.backbone import BackboneSettings
 from tasks.config.by_name import attributes_by_name
+from tasks.config.data import DATA_HELP, SHAPES, DataSettings, DetectionData, SegmentationData
 from tasks.config.defaults import DEFAULT_HEADS, DEFAULT_OPTIMIZER, DEFAULT_SCHEDULE, run_defaults
-from tasks.config.group import Group, NamedGroup, SettingsError, UserPath, UserText, nearest_flag, nearest_setting
+from tasks.config.flags import flag_model
+from tasks.config.group import (
+    Device,
+    Group,
+    NamedGroup,
+    SettingsError,
+    UnusedError,
+    UserPath,
+    UserText,
+    refuse_unused,
+)
 from tasks.config.heads import (
     Annotations,
     Attention,
@@ -20,31 +32,35 @@ from tasks.config.heads import (
     UNetSettings,
     check_order,
 )
+from tasks.config.losses import parse_loss
+from tasks.config.names import flag_paths, given_paths, nearest_flag, nearest_setting, setting_paths
+from tasks.config.optim import LearningRate, OptimizerName, OptimSettings, ScheduleName, ScheduleSettings
 from tasks.config.recipes import find_recipe, list_recipes
 from tasks.config.settings import (
-    SHAPES,
-    BackboneSettings,
-    DataSettings,
-    LearningRate,
-    OptimizerName,
-    OptimSettings,
-    ScheduleName,
-    ScheduleSettings,
+    TASKS,
+    DetectionSettings,
+    SegmentationSettings,
     Settings,
+    data_settings,
     settings_for,
 )
-from tasks.config.yaml_files import differences, get, merge, read_yaml
+from tasks.config.yaml_files import differences, get, merge, read_yaml, spell_out, without
 
 __all__ = [
+    "DATA_HELP",
     "DEFAULT_HEADS",
     "DEFAULT_OPTIMIZER",
     "DEFAULT_SCHEDULE",
     "SHAPES",
+    "TASKS",
     "Annotations",
     "Attention",
     "BackboneSettings",
     "DataSettings",
+    "DetectionData",
+    "DetectionSettings",
     "DetectorSettings",
+    "Device",
     "Group",
     "HeadName",
     "HeadSettings",
@@ -57,22 +73,34 @@ __all__ = [
     "RegionSettings",
     "ScheduleName",
     "ScheduleSettings",
+    "SegmentationData",
+    "SegmentationSettings",
     "SegmenterSettings",
     "Settings",
     "SettingsError",
     "UNetSettings",
+    "UnusedError",
     "UserPath",
     "UserText",
     "attributes_by_name",
     "check_order",
+    "data_settings",
     "differences",
     "find_recipe",
+    "flag_model",
+    "flag_paths",
     "get",
+    "given_paths",
     "list_recipes",
     "merge",
     "nearest_flag",
     "nearest_setting",
+    "parse_loss",
     "read_yaml",
+    "refuse_unused",
     "run_defaults",
+    "setting_paths",
     "settings_for",
+    "spell_out",
+    "without",
 ]

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from tasks.config.data import SHAPES
 from tasks.config.heads import HeadSettings
-from tasks.config.settings import SHAPES
 
 DEFAULT_HEADS = {"detection": "faster_rcnn", "segmentation": "unet"}
 DEFAULT_OPTIMIZER, DEFAULT_SCHEDULE = "sgd", "cosine"

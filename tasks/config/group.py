@@ -1,24 +1,30 @@
 """A group of settings, and the names that messages give them."""
 
-import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
+import tyro
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Field,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from tasks.config.names import as_group, nearest_setting
+
+_DEVICE = re.compile(r"auto|[a-z]+(:\d+)?")
+
 # A path as people write it: ~ is their home.
 UserPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]
-UserText = Annotated[str, AfterValidator(os.path.expanduser)]
+UserText = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]
 
 
 class SettingsError(Exception):
@@ -26,6 +32,28 @@ class SettingsError(Exception):
 
     Not a ValueError: pydantic and tyro would wrap those in reports of their own.
     """
+
+
+def _check_device(value: str) -> str:
+    if not _DEVICE.fullmatch(value):
+        raise SettingsError(f"device: {value!r}: wanted is auto, cpu, cuda, cuda:1 or mps")
+    return value
+
+
+DEVICE_HELP = "auto (a GPU where there is one), cpu, cuda, cuda:1, mps."
+Device = Annotated[str, AfterValidator(_check_device), tyro.conf.arg(help=DEVICE_HELP)]
+
+
+class UnusedError(SettingsError):
+    """A setting can do nothing beside the others.
+
+    Attributes:
+        path: of the setting.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
 
 
 class Group(BaseModel):
@@ -84,55 +112,18 @@ class NamedGroup(Group):
         return f"{cls.kind()} has no such setting (it has {', '.join(cls.model_fields)})"
 
 
-def setting_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Every setting's path: data.path, data.image_size, ..."""
-    for name, field in model.model_fields.items():
-        group = _as_group(field.annotation)
-        if group is None:
-            yield f"{prefix}{name}"
-        else:
-            yield from setting_paths(group, f"{prefix}{name}.")
+def refuse_unused(group: Group, name: str, reason: str) -> None:
+    """Raise where a setting that can do nothing here is not at its default."""
+    if getattr(group, name) != type(group).model_fields[name].get_default(call_default_factory=True):
+        raise UnusedError(f"{group.path_prefix}{name}", reason)
 
 
-def nearest_setting(path: str, model: type[BaseModel]) -> str:
-    """`"; did you mean data.workers?"`, or an empty string where nothing is near."""
-    paths = list(setting_paths(model, getattr(model, "path_prefix", "")))
-    leaves = {known.rsplit(".", 1)[-1]: known for known in paths}
-    near_path = difflib.get_close_matches(path, paths, n=1, cutoff=0.8)
-    near_leaf = difflib.get_close_matches(path.rsplit(".", 1)[-1], list(leaves), n=1, cutoff=0.7)
-    matches = near_path or [leaves[leaf] for leaf in near_leaf]
-    return f"; did you mean {matches[0]}?" if matches else ""
-
-
-def nearest_flag(flag: str, model: type[BaseModel]) -> str:
-    """`"; did you mean --backbone?"`, or an empty string where nothing is near; short flags count."""
-    matches = difflib.get_close_matches(flag, list(_flags(model)), n=1, cutoff=0.75)
-    if matches:
-        return f"; did you mean {matches[0]}?"
-    near = nearest_setting(flag.lstrip("-").replace("-", "_"), model)
-    return near.replace("did you mean ", "did you mean --").replace("_", "-")
-
-
-def _flags(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        if (group := _as_group(field.annotation)) is not None:
-            yield from _flags(group, f"{prefix}{name}.")
-            continue
-        yield f"--{prefix}{name}".replace("_", "-")
-        for item in field.metadata:  # tyro keeps the short flags there
-            yield from getattr(item, "aliases", None) or ()
-
-
-def _as_group(annotation: Any) -> type[Group] | None:
-    return annotation if isinstance(annotation, type) and issubclass(annotation, Group) else None
-
-
-def _unknown_names(model: type[Group], values: Mapping[str, Any]) -> Iterator[tuple[str, type[Group]]]:
+def _unknown_names(model: type[Any], values: Mapping[str, Any]) -> Iterator[tuple[str, type[Group]]]:
     """Paths that are not among the settings, and the group that lacks them."""
     for name, value in values.items():
         if name not in model.model_fields:
             yield f"{model.path_prefix}{name}", model
-        elif (group := _as_group(model.model_fields[name].annotation)) and isinstance(value, Mapping):
+        elif (group := as_group(model.model_fields[name].annotation)) and isinstance(value, Mapping):
             yield from _unknown_names(group, value)
 
 

@@ -7,11 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import tyro
 from pydantic import Field, model_validator
 
-from tasks.config.group import NamedGroup, SettingsError
+from tasks.config.group import NamedGroup, SettingsError, refuse_unused
+from tasks.config.losses import parse_loss
 
 # What a head learns from: boxes alone, boxes with polygons (or masks) of single objects, or masks of whole images.
 Annotations = Literal["boxes", "polygons", "masks"]
 Ratio = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
 HeadName = Annotated[str, tyro.conf.arg(aliases=["--head"], help="Which head; --task decides which there are.")]
 
 
@@ -97,7 +99,7 @@ class RegionSettings(DetectorSettings):
     """What Faster and Mask R-CNN have."""
 
     representation: int = Field(1024, ge=1)
-    """Width of the box head's two hidden layers."""
+    """Width of the box head's two hidden layers, or of v2's one."""
     v2: bool = False
     """torchvision's stronger variant: norms in the pyramid, two convolutions in the RPN, four in the box head."""
     anchor_scale: float = Field(8.0, ge=1)
@@ -134,6 +136,13 @@ class RegionSettings(DetectorSettings):
         return self
 
 
+_OF_LOSSES = {
+    "cross_entropy": ("class_weights", "balance_classes", "label_smoothing"),
+    "focal": ("focal_alpha", "focal_gamma"),
+    "tversky": ("tversky_beta",),
+}
+
+
 class SegmenterSettings(HeadSettings):
     """What every segmenter has."""
 
@@ -144,12 +153,18 @@ class SegmenterSettings(HeadSettings):
 
     loss: str = "cross_entropy + dice"
     """A sum of cross_entropy, bce, dice, focal, lovasz, tversky, each perhaps with a weight: 0.5 * dice."""
-    class_weights: tuple[float, ...] = ()
-    """Of cross-entropy, one a class."""
+    class_weights: tuple[Weight, ...] = ()
+    """Of cross_entropy, one a class."""
     balance_classes: bool = False
-    """Weigh cross-entropy by how rare the classes are in train (median frequency), instead of class_weights."""
+    """Weigh cross_entropy by how rare the classes are in train (median frequency), instead of class_weights."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    """Of cross-entropy."""
+    """Of cross_entropy."""
+    focal_alpha: float | None = Field(None, ge=0, le=1)
+    """Of focal: the weight of a class where it is, against 1 - alpha where it is not. None: equal weights of 1."""
+    focal_gamma: float = Field(2.0, ge=0)
+    """Of focal: how little pixels count that are right already."""
+    tversky_beta: float = Field(0.7, ge=0, le=1)
+    """Of tversky: the weight of misses; false alarms have the rest."""
     window: int | None = Field(None, ge=32)
     """Predict window by window of this side in pixels, for images larger than memory allows."""
     overlap: float = Field(0.5, ge=0, lt=1)
@@ -160,10 +175,14 @@ class SegmenterSettings(HeadSettings):
     """Also report the boundary Dice: the share of boundaries that run within so many pixels of the true ones."""
 
     @model_validator(mode="after")
-    def _check_cross_entropy(self) -> Self:
-        for name in ("class_weights", "balance_classes", "label_smoothing"):
-            if getattr(self, name) and "cross_entropy" not in self.loss:
-                raise SettingsError(f"head.{name}: is of cross-entropy, which head.loss, {self.loss!r}, has not")
+    def _check_use(self) -> Self:
+        terms = parse_loss(self.loss)
+        for loss, names in _OF_LOSSES.items():
+            if loss not in terms:
+                for name in names:
+                    refuse_unused(self, name, f"is of {loss}, which head.loss, {self.loss!r}, has not")
+        if self.window is None:
+            refuse_unused(self, "overlap", "is of head.window, which is not set")
         if self.class_weights and self.balance_classes:
             raise SettingsError("head.balance_classes: finds the weights of the classes; leave out head.class_weights")
         return self

@@ -22,6 +22,8 @@ def find_recipe(name: str) -> Path:
     Raises:
         SettingsError: there is neither.
     """
+    if not isinstance(name, str):
+        raise SettingsError(f"config: {name!r}: wanted is a recipe's name, or the path of a file")
     path = Path(os.path.expanduser(name))
     if path.exists() and not path.is_dir():
         return path

@@ -1,17 +1,25 @@
 """Settings in YAML, and settings compared."""
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tasks.config.group import SettingsError, setting_paths
+from tasks.config.group import SettingsError
+from tasks.config.names import setting_paths
 from tasks.config.settings import Settings
 
 # In YAML a scalar for a group means this field of it.
-_SCALARS = {"data": "path", "backbone": "name", "head": "name", "optim": "lr", "schedule": "epochs"}
+_SCALARS = {
+    "data": "data.path",
+    "backbone": "backbone.name",
+    "head": "head.name",
+    "optim": "optim.lr",
+    "schedule": "schedule.epochs",
+}
+_NAMED = ("optim", "schedule")  # where a number is a rate or epochs, and a text the name
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -37,7 +45,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: must hold settings as 'key: value' lines")
     try:
-        values = _spell_out(content, path)
+        named = {key: {"name": value} for key, value in content.items() if key in _NAMED and isinstance(value, str)}
+        values = spell_out(content | named, str(path), _SCALARS)
     except RecursionError:
         raise SettingsError(f"{path}: an alias refers to what it stands in") from None
     if values.get("config") is not None:
@@ -70,31 +79,42 @@ for _tag, _pattern in _NUMBERS.items():
     _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), list("-+0123456789."))
 
 
-def _spell_out(content: Mapping[Any, Any], path: Path, prefix: str = "") -> dict[str, Any]:
+def spell_out(content: Mapping[Any, Any], source: str, scalars: Mapping[str, str], prefix: str = "") -> dict[str, Any]:
+    """Settings as people write them, dotted or nested, as nested ones.
+
+    Args:
+        source: what messages begin with.
+        scalars: what a name means whose value is no group: its path.
+
+    Raises:
+        SettingsError: a setting stands twice, or a name is no path.
+    """
     nested: dict[str, Any] = {}
     for key, value in content.items():
         head, dot, rest = str(key).replace("-", "_").partition(".")
         if dot and not (head and rest):
-            raise SettingsError(f"{path}: {prefix}{key}: there is no such setting")
+            raise SettingsError(f"{source}: {prefix}{key}: there is no such setting")
         if rest:
             value = {rest: value}
+        elif not isinstance(value, Mapping) and not prefix and head in scalars:
+            group, _, rest = scalars[head].partition(".")
+            value = {} if value is None and head == group else {rest: value}
+            head = group
         if isinstance(value, Mapping):
-            value = _spell_out(value, path, f"{prefix}{head}.")
-        elif head in _SCALARS and not prefix:
-            value = {} if value is None else {_SCALARS[head]: value}
-        _add(nested, head, value, path, prefix)
+            value = spell_out(value, source, scalars, f"{prefix}{head}.")
+        _add(nested, head, value, source, prefix)
     return nested
 
 
-def _add(nested: dict[str, Any], key: str, value: Any, path: Path, prefix: str) -> None:
+def _add(nested: dict[str, Any], key: str, value: Any, source: str, prefix: str) -> None:
     """Add what may have been spelt in another way before: save-every, optim.lr beside optim: {lr: ...}."""
     if key not in nested:
         nested[key] = value
     elif isinstance(nested[key], dict) and isinstance(value, dict):
         for inner, item in value.items():
-            _add(nested[key], inner, item, path, f"{prefix}{key}.")
+            _add(nested[key], inner, item, source, f"{prefix}{key}.")
     else:
-        raise SettingsError(f"{path}: the setting {prefix}{key} stands twice")
+        raise SettingsError(f"{source}: the setting {prefix}{key} stands twice")
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,6 +125,17 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(below, Mapping) and isinstance(value, Mapping)
         merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
     return merged
+
+
+def without(values: Mapping[str, Any], paths: Collection[str], prefix: str = "") -> dict[str, Any]:
+    """Nested values but for those at some paths."""
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            kept[key] = without(value, paths, f"{prefix}{key}.")
+        elif f"{prefix}{key}" not in paths:
+            kept[key] = value
+    return kept
 
 
 def differences(one: Settings, other: Settings) -> list[str]:

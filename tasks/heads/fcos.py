@@ -25,6 +25,10 @@ class Head(DetectorSettings):
     """IoU above which the weaker of two detections of a class is dropped."""
     center_sampling_radius: float = Field(1.5, gt=0)
     """How far from an object's centre, in strides, a cell may lie that learns it."""
+    focal_alpha: float = Field(0.25, ge=0, le=1)
+    """Of the loss: the weight of objects, against 1 - alpha of the background."""
+    focal_gamma: float = Field(2.0, ge=0)
+    """Of the loss: how little counts what is right already."""
 
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from tasks.detection import fcos

@@ -31,6 +31,10 @@ class Head(DetectorSettings):
     """IoU from which an anchor is an object."""
     bg_iou_thresh: float = Field(0.4, ge=0, le=1)
     """IoU below which an anchor is background."""
+    focal_alpha: float = Field(0.25, ge=0, le=1)
+    """Of the loss: the weight of objects, against 1 - alpha of the background."""
+    focal_gamma: float = Field(2.0, ge=0)
+    """Of the loss: how little counts what is right already."""
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:

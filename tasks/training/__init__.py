@@ -17,8 +17,10 @@ if TYPE_CHECKING:
         load_weights_into,
         read_description,
         read_state,
+        save_checkpoint,
     )
-    from tasks.training.conversion import convert_description
+    from tasks.training.conversion import convert_config, convert_description
+    from tasks.training.device import find_device, make_accelerator
     from tasks.training.parameters import make_optimizer
     from tasks.training.run import Run
     from tasks.training.trainer import Interrupted, Trainer, TrainingError, autocast, evaluate
@@ -33,22 +35,27 @@ __all__ = [
     "TrainingState",
     "autocast",
     "checkpoint_folder",
+    "convert_config",
     "convert_description",
     "evaluate",
+    "find_device",
     "find_optimizer",
     "find_schedule",
     "list_optimizers",
     "list_schedules",
     "load_weights_into",
+    "make_accelerator",
     "make_optimizer",
     "read_description",
     "read_state",
+    "save_checkpoint",
 ]
 
 __getattr__ = hand_out(
     __name__,
     {
-        "conversion": ("convert_description",),
+        "conversion": ("convert_config", "convert_description"),
+        "device": ("find_device", "make_accelerator"),
         "checkpoint": (
             "DESCRIPTION",
             "WEIGHTS",
@@ -57,6 +64,7 @@ __getattr__ = hand_out(
             "load_weights_into",
             "read_description",
             "read_state",
+            "save_checkpoint",
         ),
         "parameters": ("make_optimizer",),
         "run": ("Run",),

@@ -1,4 +1,4 @@
-"""Descriptions of models (model.json) that older versions wrote, in today's format.
+"""Descriptions of models (model.json) and settings of runs (config.yaml) that older versions wrote, in today's format.
 
 Whoever changes what model.json or the training state mean raises `FORMAT` and adds a step here.
 """
@@ -43,6 +43,7 @@ _HEADS = {
 }
 
 _OF_CROSS_ENTROPY = ("class_weights", "balance_classes", "label_smoothing")
+_V2_REPRESENTATION = 1024  # whatever was set
 _ANCHOR_SCALES = {"retinanet": 4.0}  # what None meant; 8 for the others
 
 
@@ -76,18 +77,50 @@ def refuse_newer(written: int, path: Path) -> None:
 
 
 def _from_0(description: dict[str, Any]) -> dict[str, Any]:
-    head = description.get("head", {})
+    """What had no use was taken and did nothing: it is left out, so that it is not refused now."""
+    head, backbone = (dict(description.get(group) or {}) for group in ("head", "backbone"))
     kind = str(head.get("name"))
     if kind not in _HEADS:
         return description
-    kept = {name: value for name, value in head.items() if name in _HEADS[kind]}
-    if "anchor_scale" in kept and kept["anchor_scale"] is None:
-        kept["anchor_scale"] = _ANCHOR_SCALES.get(kind, 8.0)
-    # What had no use was taken and did nothing: it is left out, so that it is not refused now.
-    without = _OF_CROSS_ENTROPY if "cross_entropy" not in kept.get("loss", "cross_entropy") else ()
-    if kept.get("balance_classes"):
-        without = (*without, "class_weights")
-    return description | {"head": {name: value for name, value in kept.items() if name not in without}}
+    head = {name: value for name, value in head.items() if name in _HEADS[kind]}
+    if "anchor_scale" in head and head["anchor_scale"] is None:
+        head["anchor_scale"] = _ANCHOR_SCALES.get(kind, 8.0)
+    if head.get("v2"):
+        head["representation"] = _V2_REPRESENTATION
+    without = list(_OF_CROSS_ENTROPY) if "cross_entropy" not in head.get("loss", "cross_entropy") else []
+    if head.get("balance_classes"):
+        without.append("class_weights")
+    if head.get("window") is None:
+        without.append("overlap")
+    if backbone.get("weights") is not None:
+        backbone.pop("init", None)
+    converted = {"head": {name: value for name, value in head.items() if name not in without}}
+    return description | converted | ({"backbone": backbone} if backbone else {})
 
 
 _STEPS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_from_0,)
+
+# A config.yaml has no format. It shows its age by the settings that it holds together: all heads' and all tasks'.
+_OF_EVERY_HEAD = {"name", "rois_per_image", "v2", "decoder_channels", "deep_supervision"}
+_OF_ONE_TASK = {
+    "detection": ("voc_one_based",),
+    "segmentation": ("fit", "balanced_crops", "classes", "ignore_index"),
+}
+
+
+def convert_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in a file, without those that older versions wrote into every config.yaml and did not use."""
+    converted, task = dict(values), values.get("task")
+    head, data = (content if isinstance(content := values.get(group), Mapping) else {} for group in ("head", "data"))
+    if head.keys() >= _OF_EVERY_HEAD:
+        converted = _from_0(converted)
+    if data.keys() >= {name for names in _OF_ONE_TASK.values() for name in names}:
+        without = {name for other, names in _OF_ONE_TASK.items() if other != task for name in names}
+        if data.get("sampling") != "repeat":
+            without.add("repeat_threshold")
+        if data.get("path") != "shapes":
+            without.add("count")
+        converted["data"] = {name: value for name, value in data.items() if name not in without}
+        if task == "segmentation":
+            converted.pop("evaluator", None)
+    return converted

@@ -26,7 +26,7 @@ from tasks.training.parameters import make_optimizer
 from tasks.training.progress import progress_bar
 from tasks.training.run import Run
 
-_PATIENCE = 1.0  # seconds between a signal to the loader's workers and the same one to the trainer
+_PATIENCE = 5.0  # seconds between a signal to the loader's workers and the same one to the trainer
 
 
 class TrainingError(RuntimeError):
@@ -49,18 +49,25 @@ class Trainer:
         settings: of the run.
         run: the folder.
         description: model.json's content; the trainer adds the epoch and the step.
+        accelerator: on the device to train on.
         console: where the progress goes.
     """
 
     def __init__(
-        self, task: Task, settings: Settings, run: Run, description: Mapping[str, Any], console: Console
+        self,
+        task: Task,
+        settings: Settings,
+        run: Run,
+        description: Mapping[str, Any],
+        accelerator: Accelerator,
+        console: Console,
     ) -> None:
         self.task = task
         self.settings = settings
         self.run = run
         self.description = description
         self.console = console
-        self.accelerator = Accelerator()
+        self.accelerator = accelerator
         self.state = TrainingState()
         task.model.to(self.accelerator.device).to(memory_format=torch.channels_last)
         optimizer = make_optimizer(task.model, settings.optim)
@@ -98,11 +105,15 @@ class Trainer:
         with _stop_signals() as stop:
             try:
                 self._train_epochs(train, val, stop)
-            except RuntimeError as error:
-                # Where a SIGTERM goes to every process by itself, it ends the workers too, perhaps first.
-                if not stop and "DataLoader worker" in str(error):
-                    time.sleep(_PATIENCE)
-                if not stop or isinstance(error, TrainingError):
+            except (RuntimeError, OSError, EOFError) as error:
+                if isinstance(error, TrainingError):
+                    raise
+                # Where a SIGTERM goes to every process by itself, it ends the workers too, perhaps first; what they had
+                # ready cannot be fetched then.
+                patient_until = time.monotonic() + (_PATIENCE if self.settings.data.workers else 0)
+                while not stop and time.monotonic() < patient_until:
+                    time.sleep(0.1)
+                if not stop:
                     raise
                 raise Interrupted(stop[0]) from error
         if self.state.frozen is not None:
@@ -172,7 +183,9 @@ class Trainer:
         self.run.append(record | metrics)
         name = self.task.best_metric
         self.console.print(f"epoch {epoch + 1}: {name} {metrics[name]:.3f} on {int(metrics['images'])} val images")
-        if self.state.best is None or metrics[name] > self.state.best["metrics"][name]:
+        if not metrics[name] >= 0:  # nothing to find, or NaN
+            self.console.print(f"warning: val gives no {name}: while none does, the best checkpoint is the last one")
+        if self.state.best is None or _is_better(metrics[name], self.state.best["metrics"][name]):
             self.state.best = {"epoch": epoch + 1, "step": self.state.step, "metrics": metrics}
             save_checkpoint(self.run.best, self.task.model, self._description(epoch) | {"metrics": metrics})
 
@@ -189,6 +202,11 @@ class Trainer:
         if changed:
             raise TrainingError(f"{len(changed)} of {len(digests)} frozen tensors changed, the first {changed[0]}")
         self.console.print(f"verified: {len(digests)} frozen tensors are bit for bit what they were")
+
+
+def _is_better(figure: float, best: float) -> bool:
+    """Whether a metric beats the best so far; -1 and NaN are no figures: any beats them."""
+    return figure > best if best >= 0 else True
 
 
 def evaluate(
@@ -228,8 +246,8 @@ def _random_state() -> dict[str, Any]:
 def _restore_random(state: dict[str, Any] | None) -> None:
     assert state is not None, "last/ was written without the generators' states"
     torch.set_rng_state(state["cpu"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    for number, generator in enumerate(state["cuda"][: torch.cuda.device_count()]):  # there may be fewer than before
+        torch.cuda.set_rng_state(generator, number)
 
 
 @contextmanager

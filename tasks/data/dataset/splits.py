@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -60,14 +60,15 @@ class DataSet(Generic[S]):
         classes: the names; a label is a position in it.
         splits: "train", "val" and perhaps "test".
         findings: what the reader found wrong, none of which stops a training.
-        category_ids: what the annotation file calls each class, where it numbers them.
+        category_ids: for each split what its annotation file calls each class, where it numbers them; -1 for one
+            that it lacks.
     """
 
     layout: str
     classes: tuple[str, ...]
     splits: Mapping[str, Split[S]]
     findings: tuple[Finding, ...] = ()
-    category_ids: tuple[int, ...] = ()
+    category_ids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{len(samples)} {split}" for split, samples in self.splits.items())
@@ -96,8 +97,10 @@ def with_classes(data: DataSet[S], classes: tuple[str, ...]) -> DataSet[S]:
             raise InputError(f"the model was not trained on the class {name!r} (it knows {', '.join(classes)})")
     positions = np.array([classes.index(name) for name in data.classes], np.int64)
     splits: dict[str, Any] = {split: samples.relabelled(positions) for split, samples in data.splits.items()}
-    numbers = dict(zip(data.classes, data.category_ids, strict=False))
-    category_ids = tuple(numbers.get(name, -1) for name in classes) if numbers else ()
+    category_ids = {}
+    for split, ids in data.category_ids.items():
+        numbers = dict(zip(data.classes, ids, strict=True))
+        category_ids[split] = tuple(numbers.get(name, -1) for name in classes)
     return replace(data, classes=classes, splits=splits, category_ids=category_ids)
 
 

@@ -18,7 +18,7 @@ from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import Findings, Place
 from tasks.data.formats.coco_json import CocoAnnotation, CocoFile, CocoImage, Id, read_coco_json
-from tasks.data.formats.format import Format, LayoutError
+from tasks.data.formats.format import Format
 from tasks.data.images import check_image_files, read_image_size
 from tasks.data.masks.rasterizing import rasterized
 from tasks.data.masks.samples import MaskedSample, MaskedSamples
@@ -48,10 +48,6 @@ def read(folder: Path, settings: DataSettings, annotations: Annotations, finding
     """
     if annotations != "masks":
         return _read_objects(folder, annotations == "polygons", findings)
-    if settings.classes or settings.ignore_index is not None:
-        raise LayoutError(
-            f"{folder}: data.classes and data.ignore_index are for folders of masks; here the file names them"
-        )
     data = _read_objects(folder, True, findings)
     splits = {split: _masked(samples) for split, samples in data.splits.items() if isinstance(samples, SampleTable)}
     return DataSet("COCO, polygons as masks", (BACKGROUND, *data.classes), splits, data.findings)
@@ -62,14 +58,16 @@ def _read_objects(folder: Path, polygons: bool, findings: Findings) -> DataSet[S
     if "train" not in files:
         raise InputError(f"{folder}: has no train split; wanted is annotations/instances_train*.json")
     classes: tuple[str, ...] = ()
-    category_ids: tuple[int, ...] = ()
+    category_ids: dict[str, tuple[int, ...]] = {}
     splits: dict[str, SampleTable] = {}
     for split, path in files.items():
         content = read_coco_json(path)
         categories = _categories(path, content, findings)
         if not classes:
-            category_ids, classes = tuple(categories), tuple(categories.values())
+            classes = tuple(categories.values())
         labels = _labels(path, categories, classes, findings)
+        numbers = {name: number for number, name in categories.items()}
+        category_ids[split] = tuple(numbers.get(name, -1) for name in classes)
         splits[split] = _read_split(folder, path, content, labels, polygons, findings)
     return DataSet("COCO", classes, splits, tuple(findings.found), category_ids)
 

@@ -29,6 +29,7 @@ class Format:
         recognise: whether a folder is one, from a look at it.
         read: (folder, settings, wanted annotations, findings) -> the data set. What it finds goes to the findings;
             it raises an `InputError` for what cannot be read.
+        settings: the data settings that are for this format alone.
     """
 
     name: str
@@ -37,3 +38,4 @@ class Format:
     precedence: int
     recognise: Callable[[Path], bool]
     read: Reader
+    settings: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from backbones import InputError
-from tasks.config import Annotations, DataSettings
+from tasks.config import Annotations, DataSettings, SegmentationData
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings
 from tasks.data.formats.format import Format
@@ -49,6 +49,7 @@ def read(folder: Path, settings: DataSettings, annotations: Annotations, finding
     Raises:
         InputError: no train split, a missing mask, another size than the image's, a stray value.
     """
+    assert isinstance(settings, SegmentationData)
     splits = {split: pairs for split, pairs in _find_splits(folder, findings).items() if pairs}
     if "train" not in splits:
         raise InputError(f"{folder}: has no images with masks to train on (train)")
@@ -219,4 +220,5 @@ FORMAT = Format(
     precedence=1,
     recognise=recognise,
     read=read,
+    settings=("classes", "ignore_index"),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from backbones import InputError
-from tasks.config import SHAPES, Annotations, DataSettings, attributes_by_name
+from tasks.config import SHAPES, Annotations, DataSettings, attributes_by_name, refuse_unused
 from tasks.data.dataset.merging import merge
 from tasks.data.dataset.splits import DataSet, with_val
 from tasks.data.findings import Findings
@@ -34,11 +34,14 @@ def open_data(
     if settings.path == SHAPES:
         if settings.also:
             raise LayoutError("data.also: shapes cannot be merged with folders")
+        _check_use(settings, ())
         make = masked_shapes_data if annotations == "masks" else shapes_data
         return make(settings.count, settings.image_size)
     findings = findings or Findings()
     folders = [Path(path) for path in (settings.path, *settings.also)]
-    parts = [_format_of(folder, annotations).read(folder, settings, annotations, findings) for folder in folders]
+    formats = [_format_of(folder, annotations) for folder in folders]
+    _check_use(settings, formats)
+    parts = [one.read(folder, settings, annotations, findings) for one, folder in zip(formats, folders, strict=True)]
     if not any("val" in part.splits for part in parts):
         # Of each folder by itself, so that merging in another one moves no image between train and val.
         parts = [_with_val(part, settings, findings) for part in parts]
@@ -54,6 +57,16 @@ def _with_val(data: DataSet[Any], settings: DataSettings, findings: Findings) ->
     except InputError as error:
         findings.add("split-impossible", f"{settings.path}: {error}")
         return replace(data, findings=tuple(findings.found))
+
+
+def _check_use(settings: DataSettings, formats: Sequence[Format]) -> None:
+    """Raise where a setting is for a format that none of the folders has."""
+    for one in _formats():
+        if one not in formats:
+            found = " and ".join(dict.fromkeys(other.name for other in formats)) or "made on the fly"
+            for name in one.settings:
+                if name in type(settings).model_fields:
+                    refuse_unused(settings, name, f"is for {one.name}; {settings.path} is {found}")
 
 
 def _format_of(folder: Path, annotations: Annotations) -> Format:

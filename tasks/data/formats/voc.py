@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backbones import InputError, nearest
-from tasks.config import Annotations, DataSettings
+from tasks.config import Annotations, DataSettings, DetectionData
 from tasks.data.dataset.objects import Objects, build_table
 from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
@@ -49,6 +49,7 @@ def read(folder: Path, settings: DataSettings, annotations: Annotations, finding
     Raises:
         InputError: a file is missing or unreadable, or val or test has a class that train lacks.
     """
+    assert isinstance(settings, DetectionData)
     read_splits = {split: _read_split(folder, split, findings) for split in ("train", "val", "test")}
     found = {split: items for split, items in read_splits.items() if items is not None}
     if "train" not in found:
@@ -174,4 +175,5 @@ FORMAT = Format(
     precedence=4,
     recognise=recognise,
     read=read,
+    settings=("voc_one_based",),
 )

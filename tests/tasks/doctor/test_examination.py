@@ -12,6 +12,7 @@ from tasks.data.formats.opening import open_data
 from tasks.detection.transforms import DetectionTransform
 from tasks.doctor import examine
 from tasks.doctor.fixing import fix
+from tests.heads import data_for
 from tests.tasks.doctor.planted import (
     CLEAN,
     PLANTED,
@@ -30,7 +31,7 @@ from tests.writers import write_voc
 
 @pytest.mark.parametrize("form", CLEAN)
 def test_nothing_is_found_in_clean_data(tmp_path: Path, form: str) -> None:
-    settings = DataSettings(image_size=64, path=str(CLEAN[form](tmp_path / "data")))
+    settings = data_for(annotations_of(form), image_size=64, path=str(CLEAN[form](tmp_path / "data")))
     found = examine(settings, annotations_of(form))
     assert found.groups == ()
     assert not found.fails
@@ -42,7 +43,8 @@ def test_what_is_planted_is_found_and_nothing_else(tmp_path: Path, what: str) ->
     form, plant, expected = PLANTED[what]
     folder = CLEAN[form](tmp_path / "data")
     plant(folder)
-    settings, annotations = DataSettings(image_size=64, path=str(folder)), annotations_of(form)
+    annotations = annotations_of(form)
+    settings = data_for(annotations, image_size=64, path=str(folder))
     found = examine(settings, annotations)
     assert {group.name for group in found.groups} == expected
     assert found.fails == any(CHECKS[name].level == "error" for name in expected)
@@ -87,7 +89,7 @@ def test_all_at_once_are_all_found(tmp_path: Path) -> None:
         PLANTED[what][1](folder)
     edit("train", lambda content: content["annotations"][5].update(category_id=99))(folder)
     first_object(bbox=[float("nan"), 6, 26, 34])(folder)
-    found = {group.name for group in examine(DataSettings(image_size=64, path=str(folder))).groups}
+    found = {group.name for group in examine(data_for(image_size=64, path=str(folder))).groups}
     expected = {name for what in together for name in PLANTED[what][2]}
     assert found == expected | {"image-missing", "image-unreadable"}
 
@@ -97,7 +99,7 @@ def test_fix_keeps_two_objects_of_one_box(tmp_path: Path) -> None:
     folder = clean_coco(tmp_path / "data")
     one_more(bbox=[4, 6, 26, 34], segmentation=[[4, 6, 30, 40, 4, 40]])(folder)
     one_more(bbox=[5, 5, 0, 20])(folder)
-    found = examine(DataSettings(image_size=64, path=str(folder)))
+    found = examine(data_for(image_size=64, path=str(folder)))
     findings = [finding for group in found.groups for finding in group.findings]
     assert {finding.check for finding in findings} == {"box-twice", "box-no-area"}
     (mended,) = fix(findings, [folder], tmp_path / "mended")
@@ -112,7 +114,7 @@ def test_fix_of_several_folders_some_behind_links(tmp_path: Path) -> None:
             noise(seed=number + 100 * (name == "a")).save(image)
     (tmp_path / "b").symlink_to(tmp_path / "store/b")
     folders = [tmp_path / "store/a", tmp_path / "b"]
-    settings = DataSettings(image_size=64, path=str(folders[0]), also=(str(folders[1]),))
+    settings = data_for(image_size=64, path=str(folders[0]), also=(str(folders[1]),))
     groups = examine(settings).groups
     assert [group.name for group in groups] == ["box-no-area"]
     written = fix(groups[0].findings, folders, tmp_path / "mended")
@@ -135,7 +137,7 @@ def test_fix_writes_new_files_without_the_defects(tmp_path: Path, form: str) -> 
         file = folder / changed
         file.write_text("\n" + file.read_text() + file.read_text().splitlines()[0] + "\n")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    settings = DataSettings(image_size=64, path=str(folder))
+    settings = data_for(image_size=64, path=str(folder))
     found = examine(settings)
     assert found.groups
     findings = [finding for group in found.groups for finding in group.findings]

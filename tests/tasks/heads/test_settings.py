@@ -1,12 +1,17 @@
 """What torchvision and segmentation-models-pytorch let a user set reaches its place, under their names and defaults."""
 
 import inspect
+from functools import partial
 from typing import Any
 
 import pytest
+import torch
 from segmentation_models_pytorch import FPN, DeepLabV3, DeepLabV3Plus, PSPNet
 from torch import nn
 from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
+from torchvision.models.detection.fcos import FCOSHead
+from torchvision.models.detection.retinanet import RetinaNetHead
+from torchvision.ops import sigmoid_focal_loss
 
 from backbones import FeaturePyramid, create_backbone
 from tasks import create_task
@@ -15,7 +20,7 @@ from tests.heads import head as make_head
 
 PEERS: dict[str, Any] = {"faster_rcnn": FasterRCNN, "mask_rcnn": FasterRCNN, "retinanet": RetinaNet, "fcos": FCOS}
 OURS = {"name", "channels", "representation", "v2", "anchor_scale", "rois_per_image", "aspect_ratios"}
-OURS |= {"score_threshold", "detections_per_image"}
+OURS |= {"score_threshold", "detections_per_image", "focal_alpha", "focal_gamma"}
 DROPOUT = {
     "fpn": (FPN, "decoder_dropout"),
     "pspnet": (PSPNet, "psp_dropout"),
@@ -73,6 +78,35 @@ def test_a_setting_ends_where_torchvisions_does(name: str, key: str) -> None:
     assert changed[0] == changed[1]
 
 
+@pytest.mark.parametrize("options", [{}, {"focal_alpha": 0.6, "focal_gamma": 1.5}])
+@pytest.mark.parametrize("name", ["retinanet", "fcos"])
+def test_focal_loss_is_torchvisions(name: str, options: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On images of three and of no objects; torchvision's own heads, which fix alpha and gamma, are given others."""
+    torch.manual_seed(0)
+    ours = create_task("detection", create_backbone("resnet18"), ["a", "b"], head=make_head(name, **options)).model
+    anchors = [torch.rand(40, 4) * 30 + torch.tensor([0.0, 0.0, 40.0, 40.0]) for _ in range(2)]
+    matches = [torch.randint(-1, 3, (40,)), torch.full((40,), -1)]
+    targets = [
+        {"boxes": torch.tensor([[2.0, 3, 60, 50], [9, 9, 44, 70], [1, 30, 90, 64]]), "labels": torch.tensor([1, 2, 1])},
+        {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)},
+    ]
+    if name == "fcos":  # a cell lies within the box that it learns
+        found = matches[0] >= 0
+        boxes = targets[0]["boxes"][matches[0][found]]
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2 + torch.rand(len(boxes), 2)
+        anchors[0][found] = torch.cat([middle - 4, middle + 4], 1)
+    outputs = {"cls_logits": torch.randn(2, 40, 3), "bbox_regression": torch.rand(2, 40, 4)}
+    if name == "fcos":
+        outputs["bbox_ctrness"] = torch.randn(2, 40, 1)
+    focal = partial(sigmoid_focal_loss, alpha=options.get("focal_alpha", 0.25), gamma=options.get("focal_gamma", 2.0))
+    monkeypatch.setattr(f"torchvision.models.detection.{name}.sigmoid_focal_loss", focal)
+    peer = {"retinanet": RetinaNetHead, "fcos": FCOSHead}[name](256, 1, 3)
+    wanted = peer.compute_loss(targets, outputs, anchors, matches)
+    crowds = [target | {"crowd_boxes": torch.zeros(0, 4)} for target in targets]
+    found_losses = ours.head.compute_loss(crowds, outputs, anchors, matches)
+    torch.testing.assert_close(found_losses, wanted)
+
+
 @pytest.mark.parametrize("name", DROPOUT)
 def test_dropout_is_the_decoders(name: str) -> None:
     peer, argument = DROPOUT[name]
@@ -121,17 +155,22 @@ def test_background_ends_below_objects(name: str, options: dict[str, float], mes
     [
         (
             {"loss": "bce + dice", "class_weights": (1.0, 2.0)},
-            r"head\.class_weights: is of cross-entropy, which head\.loss",
+            r"head\.class_weights: is of cross_entropy, which head\.loss",
         ),
         (
             {"loss": "focal", "balance_classes": True},
-            r"head\.balance_classes: is of cross-entropy, which head\.loss, 'focal'",
+            r"head\.balance_classes: is of cross_entropy, which head\.loss, 'focal'",
         ),
-        ({"loss": "dice", "label_smoothing": 0.1}, r"head\.label_smoothing: is of cross-entropy"),
+        ({"loss": "dice", "label_smoothing": 0.1}, r"head\.label_smoothing: is of cross_entropy"),
         ({"class_weights": (1.0, 2.0), "balance_classes": True}, r"leave out head\.class_weights"),
+        ({"focal_gamma": 3.0}, r"head\.focal_gamma: is of focal, which head\.loss, 'cross_entropy \+ dice', has not"),
+        ({"focal_alpha": 0.25}, r"head\.focal_alpha: is of focal"),
+        ({"tversky_beta": 0.5}, r"head\.tversky_beta: is of tversky"),
+        ({"overlap": 0.25}, r"head\.overlap: is of head\.window, which is not set"),
     ],
 )
 def test_what_a_loss_has_no_use_for_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         make_head("unet", **options)
-    make_head("unet", **{**options, "loss": "0.5 * cross_entropy + dice", "balance_classes": False})
+    used = {"loss": "0.5 * cross_entropy + focal + tversky", "balance_classes": False, "window": 64}
+    make_head("unet", **{**options, **used})

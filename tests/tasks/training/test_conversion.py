@@ -14,13 +14,13 @@ from backbones import InputError
 from tasks import load_predictor
 from tasks.assembly import task_from_checkpoint, task_from_settings
 from tasks.commands import main
-from tasks.commands.train_settings import parse_settings
-from tasks.config import DataSettings
+from tasks.commands.train import parse_settings
+from tasks.config import Annotations
 from tasks.data import Loader, open_data
 from tasks.heads import find_head, list_heads
 from tasks.training import evaluate, read_description, read_state
 from tasks.training.conversion import FORMAT, convert_description
-from tests.heads import run_settings
+from tests.heads import data_for, run_settings
 from tests.tasks.training.format_0 import write
 
 OLD = {name: json.loads(Path(write.__file__).with_name(f"{name}.json").read_text()) for name in write.HEADS}
@@ -57,8 +57,9 @@ def test_evaluates_to_the_same_figures(old: tuple[Path, dict[str, Any]], capsys:
     assert main(["evaluate", str(run), "--workers", "0"]) == 0
     assert "val (16)" in capsys.readouterr().out
     task, _ = task_from_checkpoint(run / "best")
-    settings = DataSettings(count=8, image_size=64)
-    samples = open_data(settings, "boxes" if task.name == "detection" else "masks").splits["val"]
+    annotations: Annotations = "boxes" if task.name == "detection" else "masks"
+    settings = data_for(annotations, count=8, image_size=64)
+    samples = open_data(settings, annotations).splits["val"]
     loader = Loader(samples, task.transform(settings, train=False), batch_size=4)
     metrics = evaluate(task, task.model, loader, Accelerator(), "fp32", Console(quiet=True)).compute()
     assert metrics == pytest.approx(content["metrics"], abs=1e-4)
@@ -146,3 +147,15 @@ def test_its_config_repeats_the_run(old: tuple[Path, dict[str, Any]]) -> None:
     settings = parse_settings(["--config", str(run / "config.yaml")])
     expected = convert_description(content["model.json"], Path("model.json"))["head"]
     assert expected.items() <= settings.head.model_dump(mode="json").items()
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_a_config_with_heads_of_their_own_and_data_of_all_tasks_is_read(task: str, tmp_path: Path) -> None:
+    """As it was written for a while."""
+    data = {"path": "folder", "sampling": "each", "repeat_threshold": 0.1, "count": 9, "fit": "crop", "classes": []}
+    data |= {"balanced_crops": False, "ignore_index": None, "voc_one_based": False}
+    values = {"task": task, "data": data, "head": {"name": "unet" if task == "segmentation" else "fcos"}}
+    (tmp_path / "config.yaml").write_text(json.dumps(values | {"evaluator": "hotcoco"}))
+    settings = parse_settings(["--config", str(tmp_path / "config.yaml")])
+    assert settings.head.kind() == values["head"]["name"]
+    assert hasattr(settings.data, "fit") == (task == "segmentation")

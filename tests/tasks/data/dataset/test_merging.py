@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from backbones import InputError
-from tasks.config import DataSettings
+from tasks.config import DetectionData, SegmentationData
 from tasks.data.formats.format import LayoutError
 from tasks.data.formats.opening import open_data
 from tests.writers import write_coco, write_voc, write_yolo
@@ -19,7 +19,7 @@ def test_three_formats_under_one_class_map(tmp_path: Path) -> None:
     write_coco(tmp_path / "a", {"train": {"x": [WHITE, RED]}, "val": {"v": [RED]}}, [(3, "white"), (7, "red")])
     write_voc(tmp_path / "b", {"train": {"x": [BLUE, RED]}})
     write_yolo(tmp_path / "c", {"train": {"y": [WHITE]}, "val": {"w": [BLUE]}}, ["blue", "white"])
-    data = open_data(DataSettings(path=str(tmp_path / "a"), also=(str(tmp_path / "b"), str(tmp_path / "c"))))
+    data = open_data(DetectionData(path=str(tmp_path / "a"), also=(str(tmp_path / "b"), str(tmp_path / "c"))))
     assert data.classes == ("white", "red", "blue")
     found = {
         split: {
@@ -46,7 +46,7 @@ def test_masks_are_merged_by_the_names_of_their_classes(tmp_path: Path) -> None:
             Image.new("RGB", (8, 8)).save(tmp_path / folder / f"train/images/{number}.png")
             Image.new("L", (8, 8), len(classes.split()) - 1).save(tmp_path / folder / f"train/masks/{number}.png")
         (tmp_path / folder / "classes.txt").write_text(classes)
-    settings = DataSettings(path=str(tmp_path / "a"), also=(str(tmp_path / "b"),), val_fraction=0.5)
+    settings = SegmentationData(path=str(tmp_path / "a"), also=(str(tmp_path / "b"),), val_fraction=0.5)
     data = open_data(settings, "masks")
     assert data.classes == ("ground", "cell", "dirt")
     samples = [sample for split in ("train", "val") for sample in data.splits[split]]
@@ -57,8 +57,8 @@ def test_masks_are_merged_by_the_names_of_their_classes(tmp_path: Path) -> None:
 
 def test_another_folder_moves_no_image_between_train_and_val(tmp_path: Path) -> None:
     folders = [write_voc(tmp_path / name, {"train": {f"{name}{n}": [RED] for n in range(20)}}) for name in ("a", "b")]
-    alone = open_data(DataSettings(path=str(folders[0])))
-    both = open_data(DataSettings(path=str(folders[0]), also=(str(folders[1]),)))
+    alone = open_data(DetectionData(path=str(folders[0])))
+    both = open_data(DetectionData(path=str(folders[0]), also=(str(folders[1]),)))
     mine = {name for name in both.splits["val"].names if name.startswith("a/")}
     assert mine == {f"a/JPEGImages/{name}" for name in alone.splits["val"].names}
     assert len(both.splits["val"]) == 8
@@ -67,8 +67,8 @@ def test_another_folder_moves_no_image_between_train_and_val(tmp_path: Path) -> 
 def test_what_cannot_be_merged_is_named(tmp_path: Path) -> None:
     folder = str(write_voc(tmp_path / "a", {"train": {"x": [RED]}, "val": {"v": [RED]}}))
     with pytest.raises(InputError, match=r"x\.jpg: is in two of the merged folders' train splits"):
-        open_data(DataSettings(path=folder, also=(folder,)))
+        open_data(DetectionData(path=folder, also=(folder,)))
     with pytest.raises(LayoutError, match="shapes cannot be merged"):
-        open_data(DataSettings(also=(folder,)))
+        open_data(DetectionData(also=(folder,)))
     with pytest.raises(LayoutError, match="absent: there is no such data folder"):
-        open_data(DataSettings(path=folder, also=(str(tmp_path / "absent"),)))
+        open_data(DetectionData(path=folder, also=(str(tmp_path / "absent"),)))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from backbones import InputError
-from tasks.config import DataSettings
+from tasks.config import SegmentationData
 from tasks.data.dataset.splits import DataSet
 from tasks.data.formats.opening import open_data
 from tasks.data.formats.shapes import ShapeMask, ShapesImage
@@ -21,7 +21,7 @@ from tasks.segmentation.transforms import SegmentationTransform
 
 
 def _open(folder: Path) -> DataSet[MaskedSample]:
-    return open_data(DataSettings(path=str(folder)), "masks")
+    return open_data(SegmentationData(path=str(folder)), "masks")
 
 
 def _write(folder: Path, layout: str, masks: dict[str, dict[str, Any]], size: tuple[int, int] = (6, 4)) -> Path:
@@ -108,15 +108,15 @@ def test_one_folder_of_each_is_split(tmp_path: Path) -> None:
 
 def test_classes_and_what_is_ignored_as_given(tmp_path: Path) -> None:
     _write(tmp_path, "{split}+{split}annot", {"train": {"a": _mask(0, 1, 9)}, "val": {"b": _mask(1, 0)}})
-    data = open_data(DataSettings(path=str(tmp_path), ignore_index=9), "masks")
+    data = open_data(SegmentationData(path=str(tmp_path), ignore_index=9), "masks")
     assert data.classes == ("0", "1")
     assert np.array_equal(data.splits["train"][0].mask.labels(), _mask(0, 1, IGNORE))
-    settings = DataSettings(path=str(tmp_path), ignore_index=9, classes=("ground", "cell"))
+    settings = SegmentationData(path=str(tmp_path), ignore_index=9, classes=("ground", "cell"))
     data = open_data(settings, "masks")
     assert data.classes == ("ground", "cell")
     assert np.array_equal(data.splits["train"][0].mask.labels(), _mask(0, 1, IGNORE))
     with pytest.raises(InputError, match=r"8 pixels have the value 9, which is no class"):
-        open_data(DataSettings(path=str(tmp_path), classes=("a", "b")), "masks").splits["train"].label_set()
+        open_data(SegmentationData(path=str(tmp_path), classes=("a", "b")), "masks").splits["train"].label_set()
 
 
 def test_numbers_of_objects_are_no_classes(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from backbones import InputError
-from tasks.config import Annotations, DataSettings
+from tasks.config import Annotations
 from tasks.data.formats import coco, mask_folders, voc, yolo
 from tasks.data.formats.opening import open_data
+from tests.heads import data_for
 from tests.tasks.doctor.planted import CLEAN
 
 FORMATS = {module.FORMAT.name: module.FORMAT for module in (coco, mask_folders, voc, yolo)}
@@ -35,30 +36,30 @@ def test_one_format_recognises_a_folder(form: str, tmp_path: Path) -> None:
 def test_what_a_format_cannot_hold_is_said(form: str, annotations: Annotations, message: str, tmp_path: Path) -> None:
     folder = CLEAN[form](tmp_path / "data")
     with pytest.raises(InputError, match=re.escape(message)):
-        open_data(DataSettings(path=str(folder)), annotations)
+        open_data(data_for(annotations, path=str(folder)), annotations)
 
 
 def test_annotations_of_coco_are_no_masks(tmp_path: Path) -> None:
     """images/ beside annotations/ with JSON in it; the folder of masks that is empty is named."""
     folder = CLEAN["coco"](tmp_path / "data")
     (folder / "images").mkdir()
-    assert open_data(DataSettings(path=str(folder)), "masks").layout == "COCO, polygons as masks"
+    assert open_data(data_for("masks", path=str(folder)), "masks").layout == "COCO, polygons as masks"
     for name in ("images", "masks"):
         (tmp_path / "other" / name).mkdir(parents=True)
     with pytest.raises(InputError, match="masks: the mask folder is empty"):
-        open_data(DataSettings(path=str(tmp_path / "other")), "masks")
+        open_data(data_for("masks", path=str(tmp_path / "other")), "masks")
 
 
 @pytest.mark.parametrize("name", ["./shapes", "shapes/"])
 def test_a_folder_called_shapes_is_a_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="there is no such data folder"):
-        open_data(DataSettings(path=name))
+        open_data(data_for(path=name))
     folder = CLEAN["coco"](tmp_path / "shapes")
-    assert open_data(DataSettings(path=name)).layout == "COCO"
-    assert open_data(DataSettings(count=4)).layout == "built-in shapes"
+    assert open_data(data_for(path=name)).layout == "COCO"
+    assert open_data(data_for(count=4)).layout == "built-in shapes"
     CLEAN["voc"](tmp_path / "more")
-    assert len(open_data(DataSettings(path=str(tmp_path / "more"), also=("shapes",))).splits["train"]) == 24
+    assert len(open_data(data_for(path=str(tmp_path / "more"), also=("shapes",))).splits["train"]) == 24
     assert folder.is_dir()
 
 
@@ -68,4 +69,4 @@ def test_a_folder_of_masks_that_cannot_be_read_is_not_passed_over(tmp_path: Path
     for file in sorted((folder / "val/masks").iterdir()):
         file.rename(file.with_suffix(".gif"))
     with pytest.raises(InputError, match="masks: the mask folder is empty"):
-        open_data(DataSettings(path=str(folder)), "masks")
+        open_data(data_for("masks", path=str(folder)), "masks")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backbones import InputError
-from tasks.config import DataSettings
+from tasks.config import DetectionData
 from tasks.data.dataset.objects import Objects, build_table
 from tasks.data.dataset.splits import DataSet, with_classes
 from tasks.data.findings import Findings, Place
@@ -26,7 +26,7 @@ Write = Callable[..., Path]
 
 
 def _open(folder: Path, **options: Any) -> DataSet[Any]:
-    return open_data(DataSettings(path=str(folder), **options))
+    return open_data(DetectionData(path=str(folder), **options))
 
 
 def _found(data: DataSet[Any], split: str) -> dict[str, list[tuple[str, list[float]]]]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backbones import InputError
-from tasks.config import Annotations, DataSettings
+from tasks.config import Annotations, DetectionData
 from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.formats.opening import open_data
@@ -21,7 +21,7 @@ Write = Callable[..., Path]
 
 
 def _open(folder: Path, annotations: Annotations = "boxes") -> DataSet[Sample]:
-    return open_data(DataSettings(path=str(folder)), annotations)
+    return open_data(DetectionData(path=str(folder)), annotations)
 
 
 def test_boxes(yolo: Write) -> None:
@@ -139,5 +139,5 @@ def test_links_to_images_have_their_labels_beside_the_links(tmp_path: Path) -> N
     for image in list((folder / "images/train").iterdir()):
         image.rename(tmp_path / "store" / image.name)
         image.symlink_to(tmp_path / "store" / image.name)
-    data = open_data(DataSettings(path=str(folder)))
+    data = open_data(DetectionData(path=str(folder)))
     assert [len(sample.boxes) for sample in data.splits["train"]] == [1, 2]

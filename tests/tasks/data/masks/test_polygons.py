@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from backbones import InputError
-from tasks.config import DataSettings
+from tasks.config import SegmentationData
 from tasks.data.dataset.sample import Sample
 from tasks.data.formats.opening import open_data
 from tasks.data.masks.labels import IGNORE
@@ -89,7 +89,7 @@ def test_coco_as_masks(coco: Callable[..., Path]) -> None:
             content["annotations"][1] |= {"iscrowd": 1, "segmentation": {"size": [48, 64], "counts": [0, 48 * 64]}}
 
     def labels(folder: Path) -> Any:
-        data = open_data(DataSettings(path=str(folder)), "masks")
+        data = open_data(SegmentationData(path=str(folder)), "masks")
         assert data.classes == ("background", "white", "red")
         assert data.classes_without_objects("train") == []
         return data.splits["train"][1].mask.labels()  # b: red 4 6 30 40, white 32 8 60 30
@@ -104,7 +104,7 @@ def test_coco_as_masks(coco: Callable[..., Path]) -> None:
 
 def test_real_polygons_as_pycocotools_draws_them(shared: Callable[[str], Path]) -> None:
     folder = shared("coco_tiny")
-    data = open_data(DataSettings(path=str(folder)), "masks")
+    data = open_data(SegmentationData(path=str(folder)), "masks")
     path = next((folder / "annotations").glob("instances_val*.json"))
     reference = COCO()
     reference.dataset = json.loads(path.read_text())

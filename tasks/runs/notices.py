@@ -1,22 +1,22 @@
 """What `train` says of its data before it begins."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
+from torch.nn import Module
 
-from tasks.commands.cli import called
 from tasks.config import DetectorSettings, HeadSettings, SegmenterSettings, Settings
-
-if TYPE_CHECKING:
-    from torch.nn import Module
-
-    from tasks.data import DataSet
+from tasks.data import CHECKS, DataSet, SampleTable
+from tasks.detection import anchor_fit, anchor_sizes
+from tasks.doctor import quick_findings
+from tasks.runs.console import called
+from tasks.segmentation import median_frequency_weights
 
 _MOST_DROPPED = 10
 _SAID_ALREADY = ("class-unused", "class-not-in-train")
 
 
-def print_data(settings: Settings, data: "DataSet[Any]", console: Console) -> None:
+def print_data(settings: Settings, data: DataSet[Any], console: Console) -> None:
     """The data set, what is left out of it, and what is odd."""
     console.print(str(data))
     for line in data.dropped[:_MOST_DROPPED]:
@@ -28,10 +28,7 @@ def print_data(settings: Settings, data: "DataSet[Any]", console: Console) -> No
     _print_odd(settings, data, console)
 
 
-def _print_odd(settings: Settings, data: "DataSet[Any]", console: Console) -> None:
-    from tasks.data import CHECKS
-    from tasks.doctor import quick_findings
-
+def _print_odd(settings: Settings, data: DataSet[Any], console: Console) -> None:
     findings = list(data.findings)
     if isinstance(settings.head, DetectorSettings):
         findings += quick_findings(data, settings.data.image_size, settings.head.detections_per_image)
@@ -45,13 +42,10 @@ def _print_odd(settings: Settings, data: "DataSet[Any]", console: Console) -> No
         console.print(f"warning: {called('doctor')} lists each, and what to do")
 
 
-def print_anchors(settings: Settings, data: "DataSet[Any]", model: "Module", console: Console) -> None:
+def print_anchors(settings: Settings, data: DataSet[Any], model: Module, console: Console) -> None:
     """Whether the anchors of a detector fit the boxes."""
     if not isinstance(settings.head, DetectorSettings):
         return
-    from tasks.data import SampleTable
-    from tasks.detection import anchor_fit, anchor_sizes
-
     sizes, train = anchor_sizes(model), data.splits["train"]
     if sizes is None or not isinstance(train, SampleTable):
         return
@@ -60,12 +54,10 @@ def print_anchors(settings: Settings, data: "DataSet[Any]", model: "Module", con
         console.print(f"{'warning: ' if fit.bad else ''}{fit}{fit.advice}")
 
 
-def balanced_head(head: HeadSettings, data: "DataSet[Any]", console: Console) -> HeadSettings:
+def balanced_head(head: HeadSettings, data: DataSet[Any], console: Console) -> HeadSettings:
     """The head's settings with the weights of the classes in them, where they are to be balanced."""
     if not (isinstance(head, SegmenterSettings) and head.balance_classes):
         return head
-    from tasks.segmentation import median_frequency_weights
-
     weights = median_frequency_weights(data.splits["train"], len(data.classes))
     listed = ", ".join(f"{name} {weight:g}" for name, weight in zip(data.classes, weights, strict=True))
     console.print(f"classes weigh by their rarity: {listed}")

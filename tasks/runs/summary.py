@@ -11,8 +11,8 @@ def metrics_table(splits: Mapping[str, Mapping[str, float]], title: str) -> Tabl
     table.add_column("")
     for split, metrics in splits.items():
         table.add_column(f"{split} ({int(metrics['images'])})", justify="right")
-    names = [name for name in next(iter(splits.values())) if name != "images"]
+    names = dict.fromkeys(name for metrics in splits.values() for name in metrics if name != "images")
     for name in names:
-        values = (metrics[name] for metrics in splits.values())
+        values = (metrics.get(name, -1.0) for metrics in splits.values())
         table.add_row(name, *("-" if value < 0 else f"{value:.3f}" for value in values))
     return table

@@ -1,0 +1,81 @@
+"""What to train on: for every task, and what one task adds."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+import tyro
+from pydantic import Field, model_validator
+
+from tasks.config.group import Group, UserText, refuse_unused
+
+SHAPES = "shapes"
+DATA_HELP = "`shapes` (images made on the fly), or a folder, recognised by its layout: Pascal VOC, COCO, YOLO, masks."
+
+
+class DataSettings(Group):
+    """What to train on."""
+
+    path_prefix = "data."
+    # What decides how a training goes through the images; reading and looking at them needs none of it.
+    of_training: ClassVar[tuple[str, ...]] = ("sampling", "repeat_threshold", "batch_size", "workers")
+
+    path: Annotated[UserText, tyro.conf.arg(aliases=["--data"], help=DATA_HELP)] = SHAPES
+    also: tuple[UserText, ...] = ()
+    """More folders, of any known layout, merged with path's under one class map."""
+    sampling: Literal["each", "repeat", "weighted"] = "each"
+    """`each` image once an epoch; `repeat` images of rare classes (LVIS's repeat factors); `weighted`: as many as
+    there are, chosen so that rare classes come more nearly as often as frequent ones."""
+    repeat_threshold: float = Field(0.1, gt=0, le=1)
+    """With `repeat`: classes on less than this share of the images are repeated. LVIS, with 100,000, has 0.001."""
+    image_size: Annotated[int, tyro.conf.arg(aliases=["--image-size"])] = Field(320, ge=32)
+    """The side of the images in pixels."""
+    batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch-size"])] = Field(4, ge=1)
+    """Images a step."""
+    workers: int = Field(1, ge=0)
+    """Processes that read images; any number gives the same run."""
+    augment: UserText = "light"
+    """none, light (mirrors), flips (upside down as well), strong (colours, blur, scale); or a YAML file of
+    albumentations transforms."""
+    val_fraction: float = Field(0.2, gt=0, lt=1)
+    """The share of train that becomes val where the folder has none."""
+    split_seed: int = Field(0, ge=0)
+    """Which images those are."""
+    count: int = Field(700, ge=1)
+    """How many images of shapes to train on; a tenth as many validate."""
+
+    @model_validator(mode="after")
+    def _check_use(self) -> Self:
+        if self.sampling != "repeat":
+            refuse_unused(self, "repeat_threshold", f"is of data.sampling repeat; here it is {self.sampling}")
+        if self.path == SHAPES:
+            for name in ("val_fraction", "split_seed"):
+                refuse_unused(self, name, "is of folders; the built-in shapes have a val split")
+        else:
+            refuse_unused(self, "count", f"is of the built-in shapes; here data is {self.path}")
+        return self
+
+
+class DetectionData(DataSettings):
+    """What to train on."""
+
+    image_size: Annotated[int, tyro.conf.arg(aliases=["--image-size"])] = Field(320, ge=32)
+    """The short side of the images in pixels; the long side has at most 1.5 times that."""
+    augment: UserText = "light"
+    """none, light (mirrors), flips (upside down as well), strong (colours, blur, scale), jitter (large-scale), mosaic;
+    or a YAML file of albumentations transforms."""
+    voc_one_based: bool = False
+    """Pascal VOC coordinates count from 1, as in the original challenge; labelImg's count from 0."""
+
+
+class SegmentationData(DataSettings):
+    """What to train on."""
+
+    image_size: Annotated[int, tyro.conf.arg(aliases=["--image-size"])] = Field(320, ge=32)
+    """The side of the square crops in pixels."""
+    fit: Literal["crop", "resize"] = "crop"
+    """`crop` leaves images at their scale, `resize` scales their short side to image_size first."""
+    balanced_crops: bool = False
+    """Centre crops on the classes in turn, so that rare ones are seen."""
+    classes: tuple[str, ...] = ()
+    """Folders of masks: the names of the values 0, 1, ... Without: those of classes.txt, or the values found."""
+    ignore_index: int | None = Field(None, ge=0, le=65535)
+    """Folders of masks: a value that counts nowhere, besides 255."""

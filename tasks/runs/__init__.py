@@ -1,0 +1,15 @@
+"""Training from beginning to end, for the command and for Python. What needs torch is imported when it is asked for."""
+
+from typing import TYPE_CHECKING
+
+from backbones import hand_out
+from tasks.runs.console import called, plain_console
+from tasks.runs.layers import Layers, lay_under
+from tasks.runs.summary import metrics_table
+
+if TYPE_CHECKING:
+    from tasks.runs.run import TrainedRun, train, train_run
+
+__all__ = ["Layers", "TrainedRun", "called", "lay_under", "metrics_table", "plain_console", "train", "train_run"]
+
+__getattr__ = hand_out(__name__, {"run": ("TrainedRun", "train", "train_run")})
