@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
+from tasks.commands.summary import metrics_table
 
 from tasks import load_predictor
 from tasks.commands import main
-from tasks.commands.summary import metrics_table
-from tasks.config import DataSettings
+from tasks.config import DetectionData
 from tasks.data import open_data
 from tasks.drawing import contact_sheet, draw_objects
 
@@ -25,7 +25,7 @@ ROWS, COLUMNS = 2, 5
 def predictions(run: Path) -> Image.Image:
     """What the run finds on the first images of val."""
     predictor = load_predictor(run)
-    samples = open_data(DataSettings(image_size=64)).splits["val"]
+    samples = open_data(DetectionData(image_size=64)).splits["val"]
     images = []
     for position in range(ROWS * COLUMNS):
         image = samples[position].read()
