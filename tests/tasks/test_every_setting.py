@@ -5,6 +5,7 @@ The tables name every setting of every head, optimizer, schedule, task and backb
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,6 +100,7 @@ HEADS: dict[str, dict[str, Change]] = {
     "deeplabv3plus": _SEGMENTER | _CHANNELS | _DROPOUT,
     "upernet": _SEGMENTER | _CHANNELS,
 }
+FAST = ("faster_rcnn", "retinanet", "fcos", "unet", "fpn", "deeplabv3")
 OPTIMIZERS: dict[str, dict[str, Change]] = {
     name: {
         "lr": ("0.123", "optimizer", ""),
@@ -191,9 +193,16 @@ def _check(base: str, path: str, change: Change, folder: Path) -> Seen:
     return after
 
 
-@pytest.mark.parametrize(
-    ("head", "name"), [(head, name) for head, changes in HEADS.items() for name in changes], ids=lambda it: it
-)
+def _heads_settings() -> list[Any]:
+    """Of every head; the slow ones have what the others have too."""
+    return [
+        pytest.param(head, name, id=f"{head}-{name}", marks=() if head in FAST else pytest.mark.slow)
+        for head, changes in HEADS.items()
+        for name in changes
+    ]
+
+
+@pytest.mark.parametrize(("head", "name"), _heads_settings())
 def test_a_heads_setting_does_something(head: str, name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     _check(_head_flags(head), f"head.{name}", HEADS[head][name], tmp_path_factory.mktemp("run"))
 

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from backbones import Backbone, FeatureInfo, InputError, register_backbone
+from backbones import Backbone, FeatureInfo, InputError, registry
 from tasks.commands.train import parse_settings
 from tasks.data import Loader
 from tasks.runs import train_run
@@ -46,9 +46,6 @@ class _Network(Backbone):
         for info, block in zip(self.features, self.blocks, strict=True):
             images = levels[info.name] = block(images)
         return levels
-
-
-register_backbone(NETWORK, _Network)
 
 
 class Seen(Exception):
@@ -129,6 +126,7 @@ def prepare(argv: Sequence[str], output: Path) -> Seen:
         raise Seen(trainer, train, val)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry._builders, NETWORK, _Network)  # for this run alone
         patch.setattr(Trainer, "fit", stop)
         patch.setattr("tasks.runs.run.environment", lambda device: {})
         settings = parse_settings([*argv, *([] if "--output" in argv else ["--output", str(output)])])
