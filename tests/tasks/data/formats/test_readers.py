@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from tasks.data.dataset.splits import DataSet, with_classes
 from tasks.data.findings import Findings, Place
 from tasks.data.formats.opening import open_data
 from tasks.data.formats.shapes import ShapesImage
+from tasks.data.loading.batch import Batch
+from tasks.detection.metric import CocoMetric
+from tasks.detection.results import coco_results
 from tasks.detection.transforms import DetectionTransform
 from tests.writers import save_image, write_coco, write_voc
 
@@ -341,3 +345,26 @@ def test_a_share_of_train_is_val_where_there_is_none(voc: Write) -> None:
     assert len(moved & set(names["val"])) >= 4
     with pytest.raises(InputError, match=r"0\.01 of the 21 training images make none"):
         _open(more, val_fraction=0.01)
+
+
+def test_each_split_keeps_the_numbers_of_its_own_file(tmp_path: Path) -> None:
+    """Categories go by their names; what is written for a split has that split's numbers."""
+    splits = {"train": {"a": [("red", 1, 1, 20, 20), ("white", 2, 2, 30, 30)]}, "val": {"b": [("red", 1, 1, 20, 20)]}}
+
+    def renumber(split: str, content: dict[str, Any]) -> None:
+        if split == "val":
+            content["categories"] = [{"id": 70, "name": "red"}]
+            content["annotations"][0]["category_id"] = 70
+
+    folder = write_coco(tmp_path / "coco", splits, [(3, "white"), (7, "red")], edit=renumber)
+    data = open_data(DetectionData(path=str(folder)))
+    assert data.classes == ("white", "red")
+    assert data.category_ids == {"train": (3, 7), "val": (-1, 70)}
+    assert with_classes(data, ("red", "dust", "white")).category_ids == {"train": (7, -1, 3), "val": (70, -1, -1)}
+    metric = CocoMetric(data.splits["val"], data.classes, "hotcoco")
+    found = SimpleNamespace(
+        boxes=np.array([[1.0, 1, 20, 20]]), labels=np.array([1]), scores=np.array([0.5]), masks=None
+    )
+    metric.update(Batch([], [], [0], ["b.jpg"], [(48, 64)]), [found])
+    (result,) = coco_results(metric, data.splits["val"], data.category_ids["val"])  # type: ignore[arg-type]
+    assert (result["category_id"], result["file_name"], result["image_id"]) == (70, "b.jpg", 1)
