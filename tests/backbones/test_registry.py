@@ -40,13 +40,15 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
         "from backbones import create_backbone\n"
         "def build(**options):\n"
         "    return create_backbone('resnet34', **options)\n"
+        "def fail(**options):\n"
+        "    raise ValueError('no such thing')\n"
     )
     info = tmp_path / "tiny_nets-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-nets\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[vertebra.backbones]\ntiny = tiny_nets:build\nbroken = absent_module:build\nodd = builtins:dict\n"
-        "resnet18 = tiny_nets:build\n"
+        "failing = tiny_nets:fail\nresnet18 = tiny_nets:build\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(registry, "_builders", dict(registry._builders))
@@ -69,6 +71,7 @@ def test_third_party_backbones_are_found() -> None:
     [
         ("broken", "backbone 'broken': absent_module:build cannot be imported: ModuleNotFoundError: No module named"),
         ("odd", "backbone 'odd': builtins:dict gives a dict, no Backbone"),
+        ("failing", "backbone 'failing': tiny_nets:fail cannot be built: ValueError: no such thing"),
         ("resnet18", r"backbone 'resnet18' is in several packages \(vertebra, tiny_nets:build\)"),
     ],
 )
