@@ -33,13 +33,11 @@ from tasks.config.heads import (
     check_order,
 )
 from tasks.config.losses import parse_loss
-from tasks.config.names import flag_paths, given_paths, nearest_flag, nearest_setting, setting_paths
+from tasks.config.names import flag_paths, given_paths, nearest_flag, setting_paths
 from tasks.config.optim import LearningRate, OptimizerName, OptimSettings, ScheduleName, ScheduleSettings
 from tasks.config.recipes import find_recipe, list_recipes
 from tasks.config.settings import (
     TASKS,
-    DetectionSettings,
-    SegmentationSettings,
     Settings,
     data_settings,
     settings_for,
@@ -58,7 +56,6 @@ __all__ = [
     "BackboneSettings",
     "DataSettings",
     "DetectionData",
-    "DetectionSettings",
     "DetectorSettings",
     "Device",
     "Group",
@@ -74,7 +71,6 @@ __all__ = [
     "ScheduleName",
     "ScheduleSettings",
     "SegmentationData",
-    "SegmentationSettings",
     "SegmenterSettings",
     "Settings",
     "SettingsError",
@@ -94,7 +90,6 @@ __all__ = [
     "list_recipes",
     "merge",
     "nearest_flag",
-    "nearest_setting",
     "parse_loss",
     "read_yaml",
     "refuse_unused",

@@ -1,6 +1,7 @@
 """RetinaNet and FCOS from torchvision's parts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -125,8 +126,9 @@ def _pyramid(backbone: Backbone, channels: int) -> FeaturePyramid:
     return FeaturePyramid(backbone, channels, levels=("p3", "p7"), extra="conv")
 
 
-class FocalRetinaNetHead(RetinaNetHead):
-    """Boxes are decoded, ranked and scored in float32 whatever the convolutions computed in.
+class _FocalHead(nn.Module):
+    """What both heads have beside torchvision's: boxes are decoded, ranked and scored in float32 whatever the
+    convolutions computed in, and the focal loss has an alpha and a gamma.
 
     Args:
         in_channels, num_anchors, num_classes: as in torchvision.
@@ -140,6 +142,12 @@ class FocalRetinaNetHead(RetinaNetHead):
     def forward(self, x: list[Tensor]) -> dict[str, Tensor]:
         outputs = {name: output.float() for name, output in super().forward(x).items()}
         return outputs if self.training else outputs | {"cls_logits": _without_background(outputs["cls_logits"])}
+
+
+class FocalRetinaNetHead(_FocalHead, RetinaNetHead):
+    """torchvision's head with that loss."""
+
+    regression_head: Any
 
     def compute_loss(
         self,
@@ -179,21 +187,10 @@ class CrowdAwareRetinaNet(RetinaNet):
         return self.head.compute_loss(targets, head_outputs, anchors, matched)
 
 
-class FocalFCOSHead(FCOSHead):
-    """Cells in a crowd region are ignored; boxes are decoded, ranked and scored in float32.
+class FocalFCOSHead(_FocalHead, FCOSHead):
+    """torchvision's head with that loss; cells in a crowd region are ignored."""
 
-    Args:
-        in_channels, num_anchors, num_classes: as in torchvision.
-        alpha, gamma: of the focal loss.
-    """
-
-    def __init__(self, in_channels: int, num_anchors: int, num_classes: int, alpha: float, gamma: float) -> None:
-        super().__init__(in_channels, num_anchors, num_classes)
-        self.alpha, self.gamma = alpha, gamma
-
-    def forward(self, x: list[Tensor]) -> dict[str, Tensor]:
-        outputs = {name: output.float() for name, output in super().forward(x).items()}
-        return outputs if self.training else outputs | {"cls_logits": _without_background(outputs["cls_logits"])}
+    box_coder: Any
 
     def compute_loss(
         self,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         read_state,
         save_checkpoint,
     )
-    from tasks.training.conversion import convert_config, convert_description
+    from tasks.training.conversion import convert_config
     from tasks.training.device import find_device, make_accelerator
     from tasks.training.parameters import make_optimizer
     from tasks.training.run import Run
@@ -36,7 +36,6 @@ __all__ = [
     "autocast",
     "checkpoint_folder",
     "convert_config",
-    "convert_description",
     "evaluate",
     "find_device",
     "find_optimizer",
@@ -54,7 +53,7 @@ __all__ = [
 __getattr__ = hand_out(
     __name__,
     {
-        "conversion": ("convert_config", "convert_description"),
+        "conversion": ("convert_config",),
         "device": ("find_device", "make_accelerator"),
         "checkpoint": (
             "DESCRIPTION",
