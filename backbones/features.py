@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from backbones.errors import InputError
 from backbones.freezing import FreezeReport, parse_stages, warn_untrained
 from backbones.hub import IMAGENET_MEAN, IMAGENET_STD
+from backbones.idle import idle_parameters
 from backbones.layers import has_running_statistics
 from backbones.weights import LoadReport, match_weights, without_wrappers
 
@@ -32,7 +33,7 @@ class Backbone(nn.Module):
     (N, C, H, W) of any size to `{"c1": Tensor, ..., "c5": Tensor}` in the order of `features`.
 
     Attributes:
-        features: the levels that `forward` returns, finest first.
+        features: the levels that `forward` returns, finest first; see `use_levels`.
         mean, std: what the weights expect of the images' channels, in units of 0..1. Plain tuples:
             they are not in the state dict.
         frozen_stages: 0 where nothing is frozen; n where the stem and stages 1..n are.
@@ -58,11 +59,43 @@ class Backbone(nn.Module):
         self.frozen_stages = 0
         self.pretrained = False
         self._norms_held = False
+        self._all_features: tuple[FeatureInfo, ...] | None = None
+        self._idle: tuple[str, ...] = ()
         self.register_load_state_dict_post_hook(_mark_pretrained)
 
     def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
         """The modules of stage 0 (the stem), 1, 2, ...; every parameter belongs to exactly one."""
         raise NotImplementedError
+
+    def use_levels(self, levels: Iterable[str] | None) -> None:
+        """Hand out these levels alone; None for all that there are.
+
+        What none of them needs has `requires_grad=False` from now on, as several processes ask for, and stages beyond
+        the coarsest of them are not run. The state dict's keys stay as they are.
+
+        Raises:
+            InputError: there is no such level, or none was named.
+        """
+        self._all_features = self._all_features or self.features
+        names = [info.name for info in self._all_features]
+        wanted = names if levels is None else list(levels)
+        if not wanted or (missing := [level for level in wanted if level not in names]):
+            what = f"there is no level {missing[0]!r}" if wanted else "no level is named"
+            raise InputError(f"{what} (this backbone hands out {', '.join(names)})")
+        self.features = tuple(info for info in self._all_features if info.name in wanted)
+        self._idle = () if self.features == self._all_features else idle_parameters(self, self._run_small)
+        self._set_gradients()
+
+    @property
+    def all_features(self) -> tuple[FeatureInfo, ...]:
+        """The levels that there are, in use or not."""
+        return self._all_features or self.features
+
+    def _run_small(self, trial: nn.Module) -> dict[str, Tensor]:
+        side = 2 * max(32, *(info.stride for info in self.all_features))
+        height, width = self.fixed_size or (side, side)
+        levels = trial(torch.zeros(1, len(self.mean), height, width, device="meta"))
+        return {info.name: levels[info.name] for info in self.features}
 
     def freeze(self, stages: int | str | Iterable[int]) -> FreezeReport:
         """Freeze the stem and stages 1..n, and nothing else.
@@ -77,16 +110,20 @@ class Backbone(nn.Module):
         Raises:
             InputError: the stages are no prefix, or there are not as many.
         """
-        modules = self.stages()
-        frozen = parse_stages(stages, len(modules) - 1)
+        frozen = parse_stages(stages, len(self.stages()) - 1)
         if frozen and not self.pretrained:
             warn_untrained()
-        for number, stage in enumerate(modules):
-            for module in stage:
-                module.requires_grad_(not (frozen and number <= frozen))
         self.frozen_stages = frozen
+        self._set_gradients()
         self.train(self.training)
         return self.freeze_report()
+
+    def _set_gradients(self) -> None:
+        for number, stage in enumerate(self.stages()):
+            for module in stage:
+                module.requires_grad_(not (self.frozen_stages and number <= self.frozen_stages))
+        for name in self._idle:
+            self.get_parameter(name).requires_grad_(False)
 
     def unfreeze(self) -> None:
         """Let every stage train again. The state dict's keys are what they always were."""
@@ -95,11 +132,16 @@ class Backbone(nn.Module):
     def freeze_report(self) -> FreezeReport:
         """Count what is held still now."""
         frozen = self.frozen_modules()
+        idle = {self.get_parameter(name) for name in self._idle}
+        owned = [set(nn.ModuleList(stage).parameters()) for stage in self.stages()]
         return FreezeReport(
             stages=tuple(range(self.frozen_stages + 1)) if self.frozen_stages else (),
             parameters=sum(tensor.numel() for module in frozen for tensor in module.parameters()),
             buffers=sum(tensor.numel() for module in frozen for tensor in module.buffers()),
             total=self.num_parameters(),
+            levels=tuple(info.name for info in self.features),
+            idle=sum(parameter.numel() for parameter in idle),
+            idle_stages=tuple(number for number, stage in enumerate(owned) if stage and stage <= idle),
         )
 
     def frozen_modules(self) -> tuple[nn.Module, ...]:
@@ -182,6 +224,16 @@ def check_images(images: Tensor, channels: int) -> None:
         raise ValueError(f"the backbone takes images of shape (N, {channels}, H, W), got {tuple(images.shape)}")
     if not torch.is_floating_point(images):
         raise TypeError(f"the backbone takes normalised floats, got {images.dtype}")
+
+
+def check_levels(head: str, backbone: Backbone, levels: Iterable[str]) -> None:
+    """Raise where `backbone` lacks one of these levels other than c1, or is for small images."""
+    check_for_pyramids(backbone)
+    have, wanted = [info.name for info in backbone.features], [level for level in levels if level != "c1"]
+    if missing := [level for level in wanted if level not in have]:
+        raise InputError(
+            f"{head} needs {', '.join(wanted)}: the backbone hands out {', '.join(have)}, not {missing[0]}"
+        )
 
 
 def check_for_pyramids(backbone: Backbone) -> None:

@@ -16,12 +16,18 @@ class FreezeReport:
         stages: the frozen stages, 0 being the stem; empty where nothing is frozen.
         parameters, buffers: how many numbers they hold.
         total: parameters of the whole backbone, frozen or not.
+        levels: that are in use.
+        idle: parameters that none of these needs: they do not train, frozen or not.
+        idle_stages: the stages that have no others.
     """
 
     stages: tuple[int, ...]
     parameters: int
     buffers: int
     total: int
+    levels: tuple[str, ...] = ()
+    idle: int = 0
+    idle_stages: tuple[int, ...] = ()
 
     @property
     def share(self) -> float:
@@ -29,14 +35,27 @@ class FreezeReport:
         return self.parameters / self.total if self.total else 0.0
 
     def __str__(self) -> str:
+        return self._frozen() + self._unused()
+
+    def _frozen(self) -> str:
         if not self.stages:
-            return f"nothing frozen: all {self.total:,} parameters of the backbone train"
+            which = f"{self.total - self.idle:,} of {self.total:,}" if self.idle else f"all {self.total:,}"
+            return f"nothing frozen: {which} parameters of the backbone train"
         last = self.stages[-1]
         names = "the stem and stage 1" if last == 1 else f"the stem and stages 1-{last}"
         return (
             f"frozen: {names}, {self.parameters:,} of {self.total:,} parameters of the backbone "
             f"({self.share:.1%}) and {self.buffers:,} numbers in buffers"
         )
+
+    def _unused(self) -> str:
+        if not self.idle_stages:
+            return ""
+        first, last = self.idle_stages[0], self.idle_stages[-1]
+        which = f"stage {first} is" if first == last else f"stages {first}-{last} are"
+        said = f"; {which} not used: the levels in use are {', '.join(self.levels)}"
+        beyond = set(self.stages) & set(self.idle_stages)
+        return f"{said}, so that freezing {'it' if first == last else 'them'} changes nothing" if beyond else said
 
 
 def parse_stages(stages: int | str | Iterable[int], count: int | None = None) -> int:

@@ -62,26 +62,27 @@ class SmpEncoder(nn.Module):
         self._depth = depth
         self._options: dict[str, Any] = {} if output_stride == 32 else {"output_stride": output_stride}
         self.backbone = self._build()
-        check_for_pyramids(self.backbone)
-        have = [info.name for info in self.backbone.features]
-        if have != ["c1", "c2", "c3", "c4", "c5"]:
-            raise InputError(f"{name!r} cannot be an encoder: it hands out {', '.join(have)}, not c1..c5")
 
     def _build(self) -> Any:
         try:
-            return create_backbone(self.name, **self._options)
+            backbone = create_backbone(self.name, **self._options)
         except TypeError as error:
             raise InputError(f"{self.name!r} cannot be an encoder with {self._options}: {error}") from error
+        check_for_pyramids(backbone)
+        have = [info.name for info in backbone.features]
+        if have != ["c1", "c2", "c3", "c4", "c5"]:
+            raise InputError(f"{self.name!r} cannot be an encoder: it hands out {', '.join(have)}, not c1..c5")
+        backbone.use_levels(have[: self._depth])
+        return backbone
 
     @property
     def out_channels(self) -> list[int]:
         """Channels of the images and of each level."""
-        levels = [info.channels for info in self.backbone.features]
-        return [self._options.get("in_channels", 3), *levels[: self._depth]]
+        return [self._options.get("in_channels", 3), *(info.channels for info in self.backbone.features)]
 
     @property
     def output_stride(self) -> int:
-        return self.backbone.features[self._depth - 1].stride
+        return self.backbone.features[-1].stride
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -108,7 +109,7 @@ class SmpEncoder(nn.Module):
 
     def make_dilated(self, output_stride: int) -> None:
         """Called by segmentation-models-pytorch after creation; the backbone was made with the output stride."""
-        coarsest = self.backbone.features[-1].stride  # which may be deeper than what is handed out
+        coarsest = self.backbone.all_features[-1].stride  # which may be deeper than what is handed out
         if coarsest != output_stride:
             raise InputError(f"{self.name!r} cannot be dilated to output_stride {output_stride}")
 
@@ -131,5 +132,4 @@ class SmpEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(N, C, H, W) -> the images themselves and c1, c2, ... up to the depth."""
-        levels = list(self.backbone(images).values())
-        return [images, *levels[: self._depth]]
+        return [images, *self.backbone(images).values()]

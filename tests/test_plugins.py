@@ -172,7 +172,7 @@ def test_a_head_that_breaks_its_contract_is_named(
     """One whose logits are of too many classes, whose class layers are others, and which leaves a parameter alone."""
 
     def build(self: Any, backbone: Any, num_classes: int, norm: str) -> nn.Module:
-        network = make_head("unet").build(backbone, num_classes + 1, norm)
+        network = make_head("unet", decoder_channels=(8, 8, 8)).build(backbone, num_classes + 1, norm)
         network.idle = nn.Parameter(torch.ones(1))
         return network
 

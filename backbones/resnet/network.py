@@ -131,20 +131,21 @@ class ResNet(Backbone):
         x = self.conv1(images)
         if not self.taps:
             x = self.relu(self.bn1(x))
+        wanted = [info.name for info in self.features]
         levels: dict[str, Tensor] = {}
-        self._tap(levels, 0, x)
+        self._tap(levels, wanted, 0, x)
         x = self.maxpool(x)
         for number, layer in enumerate(self.layers, start=1):
+            if len(levels) == len(wanted):
+                break
             x = self._run(layer, x)
-            self._tap(levels, number, x)
+            self._tap(levels, wanted, number, x)
         return levels
 
-    def _tap(self, levels: dict[str, Tensor], number: int, x: Tensor) -> None:
+    def _tap(self, levels: dict[str, Tensor], wanted: Collection[str], number: int, x: Tensor) -> None:
         name = f"c{self._first_level + number}"
-        if name in self.taps:
-            levels[name] = self.relu(self.taps[name](x))
-        elif self._first_level + number >= 0:
-            levels[name] = x
+        if name in wanted:
+            levels[name] = self.relu(self.taps[name](x)) if name in self.taps else x
 
     def _run(self, layer: nn.Sequential, x: Tensor) -> Tensor:
         if not (self.grad_checkpointing and layer.training and torch.is_grad_enabled()):

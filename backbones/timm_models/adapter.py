@@ -1,7 +1,7 @@
 """Every timm model that gives features, as a backbone: `create_backbone("timm/convnext_tiny")`."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from backbones.errors import InputError, nearest
 from backbones.features import Backbone, FeatureInfo, check_images
-from backbones.freezing import FreezeReport
 from backbones.timm_models.norms import convert_norms
+from backbones.timm_models.running import run
 from backbones.timm_models.stages import is_interleaved, split_stages
 from backbones.weights import stem_statistics
 
@@ -72,7 +72,7 @@ class TimmBackbone(Backbone):
         self._plan = plan
         self.fixed_size = plan.fixed
         self.interleaved = is_interleaved(self.net)
-        self._fixed = [parameter for parameter in self.net.parameters() if not parameter.requires_grad]
+        self._fixed = [name for name, parameter in self.named_parameters() if not parameter.requires_grad]
         self._check_stages()
         self._channels_last = str(getattr(self.net, "output_fmt", "NCHW")).endswith("NHWC")
         config = self.net.pretrained_cfg
@@ -86,11 +86,10 @@ class TimmBackbone(Backbone):
             for stage in self._plan.stages
         )
 
-    def freeze(self, stages: int | str | Iterable[int]) -> FreezeReport:
-        report = super().freeze(stages)
-        for parameter in self._fixed:  # what the model itself never trains
-            parameter.requires_grad_(False)
-        return report
+    def _set_gradients(self) -> None:
+        super()._set_gradients()
+        for name in self._fixed:  # what the model itself never trains
+            self.get_parameter(name).requires_grad_(False)
 
     def _set_drop_path(self, drop_path: float) -> None:
         drops = [module for module in self.net.modules() if isinstance(module, DropPath)]
@@ -116,10 +115,11 @@ class TimmBackbone(Backbone):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         check_images(images, self.in_channels)
         _check_size(images, self._plan.fixed, self.model)
-        outputs = self.net(_padded(images, self._plan.multiple))
+        positions = [self._plan.levels[info.name] for info in self.features]
+        outputs = run(self.net, _padded(images, self._plan.multiple), positions[-1] + 1)
         levels = {}
-        for info, index in zip(self.features, self._plan.levels.values(), strict=True):
-            level = outputs[index].permute(0, 3, 1, 2) if self._channels_last else outputs[index]
+        for info, position in zip(self.features, positions, strict=True):
+            level = outputs[position].permute(0, 3, 1, 2) if self._channels_last else outputs[position]
             levels[info.name] = _cropped(level, images, info.stride) if self._plan.multiple > 1 else level
         return levels
 

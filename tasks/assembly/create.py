@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from backbones import Backbone, InputError
+from backbones import Backbone, InputError, check_levels
 from tasks.config import HeadSettings, SettingsError
 from tasks.detection import DetectionTask
 from tasks.heads import find_head
@@ -61,6 +61,9 @@ def create_task(
         head = head if isinstance(head, HeadSettings) else find_head(head, task)()
     except SettingsError as error:
         raise InputError(str(error)) from None
+    if head.levels:
+        check_levels(head.name, backbone, head.levels)
+        backbone.use_levels(info.name for info in backbone.features if info.name in head.levels)
     return find_task(task)(backbone, classes, head, _build(head, backbone, len(classes), norm), **options)  # type: ignore[arg-type]
 
 

@@ -55,6 +55,11 @@ class HeadSettings(NamedGroup):
     name: HeadName = ""
 
     @property
+    def levels(self) -> tuple[str, ...]:
+        """Of the backbone, that it takes, finest first; c1 may be missing there. None named: all that there are."""
+        return ()
+
+    @property
     def finds_masks(self) -> bool:
         """Whether it learns and finds a mask for every object."""
         return self.annotations == "polygons"
@@ -129,6 +134,10 @@ class RegionSettings(DetectorSettings):
     box_bg_iou_thresh: float = Field(0.5, ge=0, le=1)
     """IoU below which a proposal is background."""
 
+    @property
+    def levels(self) -> tuple[str, ...]:
+        return ("c2", "c3", "c4", "c5")
+
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         check_order(self, "rpn_bg_iou_thresh", "rpn_fg_iou_thresh")
@@ -193,6 +202,10 @@ class UNetSettings(SegmenterSettings):
 
     decoder_channels: tuple[int, ...] = Field((256, 128, 64, 32, 16), min_length=3, max_length=5)
     """Widths of the decoder's levels, coarsest first; how many there are is the depth, 3 to 5."""
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        return ("c1", "c2", "c3", "c4", "c5")[: len(self.decoder_channels)]
 
 
 Attention = Literal["none", "scse"]

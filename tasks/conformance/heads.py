@@ -139,9 +139,9 @@ class _Trial:
         task = self.make()
         losses = self.train_a_step(task, self.batch(task, train=True))
         for name, parameter in task.model.named_parameters():
-            idle = parameter.requires_grad and parameter.grad is None
-            assert not idle or name.startswith(self.head.backbone_prefix), (
-                f"{name} has no gradient: several processes refuse it; build it with requires_grad=False"
+            assert parameter.grad is not None or not parameter.requires_grad, (
+                f"{name} has no gradient: several processes refuse it; build it with requires_grad=False, and name the "
+                "levels that the head takes"
             )
         return ", ".join(f"{name} {value:.2f}" for name, value in losses.items())
 

@@ -25,15 +25,21 @@ class Head(SegmenterSettings):
     dropout: float = Field(0.5, ge=0, lt=1)
     """Of the decoder's features, in training."""
 
+    @property
+    def levels(self) -> tuple[str, ...]:
+        return ("c2", "c5")
+
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3PlusDecoder
 
         from tasks.segmentation import Decoder, SmpNet, encoder_channels
 
         stride = backbone.features[-1].stride
-        channels = encoder_channels(self.name, backbone, self.output_strides)
+        channels = encoder_channels(self.name, backbone, self.levels, self.output_strides)
         blocks = DeepLabV3PlusDecoder(
             channels, 5, self.channels, _ATROUS_RATES, stride, aspp_separable=True, aspp_dropout=self.dropout
         )
-        decoder = Decoder(blocks, width=self.channels, kernel_size=1, upsampling=4, multiple=stride, pools=True)
+        decoder = Decoder(
+            blocks, self.levels, width=self.channels, kernel_size=1, upsampling=4, multiple=stride, pools=True
+        )
         return SmpNet(self.name, backbone, num_classes, decoder, norm)

@@ -30,6 +30,10 @@ class Head(DetectorSettings):
     focal_gamma: float = Field(2.0, ge=0)
     """Of the loss: how little counts what is right already."""
 
+    @property
+    def levels(self) -> tuple[str, ...]:
+        return ("c3", "c4", "c5")
+
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from tasks.detection import fcos
 

@@ -17,11 +17,15 @@ class Head(SegmenterSettings):
 
     name: HeadName = "linknet"
 
+    @property
+    def levels(self) -> tuple[str, ...]:
+        return ("c1", "c2", "c3", "c4", "c5")
+
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from segmentation_models_pytorch.decoders.linknet.decoder import LinknetDecoder
 
         from tasks.segmentation import Decoder, SmpNet, encoder_channels
 
-        blocks = LinknetDecoder(encoder_channels(self.name, backbone, self.output_strides), _WIDTH)
-        decoder = Decoder(blocks, width=_WIDTH, kernel_size=1, multiple=backbone.features[-1].stride)
+        blocks = LinknetDecoder(encoder_channels(self.name, backbone, self.levels, self.output_strides), _WIDTH)
+        decoder = Decoder(blocks, self.levels, width=_WIDTH, kernel_size=1, multiple=backbone.features[-1].stride)
         return SmpNet(self.name, backbone, num_classes, decoder, norm)

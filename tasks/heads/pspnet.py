@@ -23,6 +23,10 @@ class Head(SegmenterSettings):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Of the decoder's features, in training."""
 
+    @property
+    def levels(self) -> tuple[str, ...]:
+        return ("c5",)
+
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from segmentation_models_pytorch.decoders.pspnet.decoder import PSPDecoder
 
@@ -30,7 +34,9 @@ class Head(SegmenterSettings):
 
         stride = backbone.features[-1].stride
         blocks = PSPDecoder(
-            encoder_channels(self.name, backbone, self.output_strides), out_channels=_WIDTH, dropout=self.dropout
+            encoder_channels(self.name, backbone, self.levels, self.output_strides),
+            out_channels=_WIDTH,
+            dropout=self.dropout,
         )
-        decoder = Decoder(blocks, width=_WIDTH, kernel_size=3, upsampling=stride, multiple=stride)
+        decoder = Decoder(blocks, self.levels, width=_WIDTH, kernel_size=3, upsampling=stride, multiple=stride)
         return SmpNet(self.name, backbone, num_classes, decoder, norm)

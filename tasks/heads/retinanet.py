@@ -41,6 +41,10 @@ class Head(DetectorSettings):
         check_order(self, "bg_iou_thresh", "fg_iou_thresh")
         return self
 
+    @property
+    def levels(self) -> tuple[str, ...]:
+        return ("c3", "c4", "c5")
+
     def build(self, backbone: "Backbone", num_classes: int, norm: str) -> "nn.Module":
         from tasks.detection import retinanet
 

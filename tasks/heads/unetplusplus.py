@@ -25,7 +25,7 @@ class Head(UNetSettings):
         widths = self.decoder_channels
         depth = len(widths)
         attention = None if self.attention == "none" else self.attention
-        channels = encoder_channels(self.name, backbone, self.output_strides)[: depth + 1]
+        channels = encoder_channels(self.name, backbone, self.levels, self.output_strides)
         blocks = UnetPlusPlusDecoder(channels, widths, n_blocks=depth, attention_type=attention)
-        decoder = Decoder(blocks, width=widths[-1], kernel_size=3, multiple=2**depth, depth=depth)
+        decoder = Decoder(blocks, self.levels, width=widths[-1], kernel_size=3, multiple=2**depth)
         return SmpNet(self.name, backbone, num_classes, decoder, norm)

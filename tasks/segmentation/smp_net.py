@@ -1,5 +1,6 @@
 """The other decoders of segmentation-models-pytorch on any backbone, with images of any size."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segmentation_models_pytorch.base import SegmentationHead
@@ -18,20 +19,20 @@ class Decoder:
 
     Attributes:
         blocks: the decoder itself: [images, c1, c2, ...] -> (N, width, h, w).
+        levels: that it takes of those.
         width: channels that it gives.
         kernel_size: of the convolution that makes the logits.
         upsampling: by which the logits are enlarged to the images' size.
         multiple: of which the sides of the images have to be.
-        depth: how many of c1..c5 it takes.
         pools: whether it pools to a single pixel, through a norm.
     """
 
     blocks: nn.Module
+    levels: Sequence[str]
     width: int
     kernel_size: int
     multiple: int
     upsampling: int = 1
-    depth: int = len(LEVELS)
     pools: bool = False
 
 
@@ -64,7 +65,7 @@ class SmpNet(nn.Module):
             decoder.width, num_classes, kernel_size=decoder.kernel_size, upsampling=decoder.upsampling
         )
         self._multiple = decoder.multiple
-        self._levels = LEVELS[: decoder.depth]
+        self._levels = decoder.levels
         prepare_decoder(self.decoder, norm)
         initialize_head(self.segmentation_head)
 
@@ -75,7 +76,10 @@ class SmpNet(nn.Module):
         padded = functional.pad(images, padding) if any(padding) else images
         check_map(padded, self.backbone.features[-1].stride, self.norm, self.training)
         features = self.backbone(padded)
-        # A backbone without stride 2 has no channels to skip with there, but its size.
-        levels = [padded, *(features.get(name, padded[:, :0, ::2, ::2]) for name in self._levels)]
+        # What is not in use has no channels, but its size.
+        levels = [padded]
+        for number, name in enumerate(LEVELS[: LEVELS.index(self._levels[-1]) + 1], start=1):
+            taken = name in self._levels and name in features
+            levels.append(features[name] if taken else padded[:, :0, :: 2**number, :: 2**number])
         logits = self.segmentation_head(self.decoder(levels))
         return [logits[..., :height, :width]]

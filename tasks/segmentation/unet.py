@@ -52,7 +52,7 @@ class UNet(nn.Module):
         self.norm = norm
         self.deep_supervision = deep_supervision
         self.decoder = UnetDecoder(
-            encoder_channels("unet", backbone, output_strides, len(widths)),
+            encoder_channels("unet", backbone, self._levels, output_strides),
             widths,
             n_blocks=len(widths),
             attention_type=None if attention == "none" else attention,
