@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from backbones.normalize import Normalize
     from backbones.promises import Check, ConformanceError, keep_promises
     from backbones.registry import create_backbone, list_backbones, load_weights, register_backbone
+    from backbones.trial import naming_small_images, on_meta
     from backbones.weights import LoadReport
 
 __all__ = [
@@ -44,8 +45,10 @@ __all__ = [
     "keep_promises",
     "list_backbones",
     "load_weights",
+    "naming_small_images",
     "nearest",
     "norm_layer",
+    "on_meta",
     "parse_stages",
     "read_state_dict",
     "register_backbone",
@@ -64,6 +67,7 @@ __getattr__ = hand_out(
         "normalize": ("Normalize",),
         "promises": ("Check", "ConformanceError", "keep_promises"),
         "registry": ("create_backbone", "list_backbones", "load_weights", "register_backbone"),
+        "trial": ("naming_small_images", "on_meta"),
         "weights": ("LoadReport",),
     },
 )

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from backbones.errors import InputError
 from backbones.freezing import FreezeReport, parse_stages, warn_untrained
 from backbones.hub import IMAGENET_MEAN, IMAGENET_STD
-from backbones.idle import idle_parameters
 from backbones.layers import has_running_statistics
+from backbones.trial import idle_parameters
 from backbones.weights import LoadReport, match_weights, without_wrappers
 
 _CLASSIFIERS = ("fc.", "classifier.", "head.fc.")

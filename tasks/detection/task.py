@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from backbones import Backbone, InputError
+from backbones import Backbone, InputError, naming_small_images
 from tasks.config import DataSettings, DetectorSettings
 from tasks.data import Batch, Indexed, Sample
 from tasks.detection.detections import Detections, to_original
@@ -52,7 +52,9 @@ class DetectionTask:
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         # The background is label 0 to torchvision.
         targets = [target | {"labels": target["labels"] + 1} for target in batch.targets]
-        return model(batch.images, targets)
+        with naming_small_images(batch.images, batch.names):
+            losses: dict[str, Tensor] = model(batch.images, targets)
+        return losses
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Detections]:
         """One an image, as if it had been alone: those that are padded to the same size go through the model together.
@@ -65,7 +67,10 @@ class DetectionTask:
             together.setdefault(padded_size([image]), []).append(position)
         found: dict[int, Detections] = {}
         for positions in together.values():
-            for position, result in zip(positions, model([batch.images[one] for one in positions]), strict=True):
+            images = [batch.images[one] for one in positions]
+            with naming_small_images(images, [batch.names[one] for one in positions]):
+                results = model(images)
+            for position, result in zip(positions, results, strict=True):
                 one = to_original(result, batch.images[position], batch.original_sizes[position])
                 self._check_labels(one, batch.names[position])
                 found[position] = one

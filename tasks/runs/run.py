@@ -18,6 +18,7 @@ from tasks.runs.console import plain_console
 from tasks.runs.environment import environment
 from tasks.runs.layers import lay_under
 from tasks.runs.notices import balanced_head, print_anchors, print_data
+from tasks.runs.small_images import check_small_images
 from tasks.runs.summary import metrics_table
 from tasks.task import Task
 from tasks.training import (
@@ -118,6 +119,7 @@ def train_run(settings: Settings, console: Console) -> TrainedRun:
     console.print(f"{settings.backbone.name}: {task.backbone.freeze_report()}")
     print_anchors(settings, data, task.model, console)
     loaders = {split: _loader(settings, task, data, split, console) for split in data.splits}
+    check_small_images(settings, task, loaders)
     if state is not None:
         _check_classes(run, data)
     else:

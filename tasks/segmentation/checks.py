@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from backbones import Backbone, InputError, check_levels
 
 LEVELS = ("c1", "c2", "c3", "c4", "c5")
@@ -27,14 +25,3 @@ def encoder_channels(head: str, backbone: Backbone, levels: Sequence[str], outpu
         )
     widths = [features[name].channels if name in features else 0 for name in LEVELS[:number]]
     return [len(backbone.mean), *widths]
-
-
-def check_map(images: Tensor, stride: int, norm: str, training: bool) -> None:
-    """Raise where the coarsest map, of this stride, would be a single pixel that the norm makes nothing of."""
-    height, width = images.shape[2:]
-    alone = norm == "instance" or (norm == "batch" and training and len(images) == 1)
-    if alone and max(height, width) <= stride:
-        raise InputError(
-            f"norm {norm!r}: an image of {height} x {width} px makes a map of 1 x 1 at stride {stride}, "
-            f"where there is nothing to normalise; take images of more than {stride} px, or norm 'group'"
-        )

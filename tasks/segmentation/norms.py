@@ -1,8 +1,10 @@
 """The decoder's norms, made what the encoder's are."""
 
-import torch
 from segmentation_models_pytorch.base.initialization import initialize_decoder
 from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from backbones import InputError, norm_layer
 
@@ -16,11 +18,23 @@ class LenientBatchNorm(nn.BatchNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and x.numel() == x.shape[1]:
-            return torch.nn.functional.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
-            )
-        return super().forward(x)
+        return _lenient(self, x)
+
+
+class LenientSyncBatchNorm(nn.SyncBatchNorm):
+    """The same over several processes. One alone needs no GPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+        return super().forward(x) if several else _lenient(self, x)
+
+
+def _lenient(norm: _BatchNorm, x: Tensor) -> Tensor:
+    if norm.training and x.numel() == x.shape[1]:
+        return functional.batch_norm(
+            x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps
+        )
+    return _BatchNorm.forward(norm, x)
 
 
 def prepare_decoder(decoder: nn.Module, norm: str) -> None:
@@ -39,6 +53,8 @@ def prepare_decoder(decoder: nn.Module, norm: str) -> None:
 def _norm(norm: str, channels: int) -> nn.Module:
     if norm in ("batch", "frozen"):  # frozen norms would never have learnt anything here
         return LenientBatchNorm(channels)
+    if norm == "sync":
+        return LenientSyncBatchNorm(channels)
     if norm != "group":
         return norm_layer(norm)(channels)
     if channels % _GROUPS:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from backbones import Backbone, InputError
-from tasks.segmentation.checks import LEVELS, check_map
+from tasks.segmentation.checks import LEVELS
 from tasks.segmentation.norms import prepare_decoder
 
 
@@ -59,7 +59,6 @@ class SmpNet(nn.Module):
                 "take norm 'group' or 'batch', or head unet"
             )
         self.backbone = backbone
-        self.norm = norm
         self.decoder = decoder.blocks
         self.segmentation_head = SegmentationHead(
             decoder.width, num_classes, kernel_size=decoder.kernel_size, upsampling=decoder.upsampling
@@ -74,7 +73,6 @@ class SmpNet(nn.Module):
         height, width = images.shape[2:]
         padding = (0, -width % self._multiple, 0, -height % self._multiple)
         padded = functional.pad(images, padding) if any(padding) else images
-        check_map(padded, self.backbone.features[-1].stride, self.norm, self.training)
         features = self.backbone(padded)
         # What is not in use has no channels, but its size.
         levels = [padded]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backbones import Backbone, InputError, Normalize
+from backbones import Backbone, InputError, Normalize, naming_small_images
 from tasks.config import DataSettings, SegmentationData, SegmenterSettings
 from tasks.data import Batch, Indexed, MaskedSample
 from tasks.segmentation.inference import mirrored, windowed
@@ -77,7 +77,8 @@ class SegmentationTask:
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         target = torch.stack([target["mask"] for target in batch.targets]).long()
-        levels = model(torch.stack(batch.images))
+        with naming_small_images(batch.images, batch.names):
+            levels = model(torch.stack(batch.images))
         losses: dict[str, Tensor] = {}
         for weight, logits in zip(deep_supervision_weights(len(levels)), levels, strict=True):
             size = (int(logits.shape[2]), int(logits.shape[3]))
@@ -88,10 +89,11 @@ class SegmentationTask:
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Tensor]:
         """Labels (H, W) int64, one an image, in its original pixels."""
-        return [
-            self._predict(model, image[None], size)
-            for image, size in zip(batch.images, batch.original_sizes, strict=True)
-        ]
+        found = []
+        for image, name, size in zip(batch.images, batch.names, batch.original_sizes, strict=True):
+            with naming_small_images([image], [name]):
+                found.append(self._predict(model, image[None], size))
+        return found
 
     def _predict(self, model: nn.Module, image: Tensor, original: tuple[int, int]) -> Tensor:
         def whole(images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
 from backbones import Backbone
-from tasks.segmentation.checks import LEVELS, check_map, encoder_channels
+from tasks.segmentation.checks import LEVELS, encoder_channels
 from tasks.segmentation.norms import prepare_decoder
 
 
@@ -49,7 +49,6 @@ class UNet(nn.Module):
         widths = tuple(decoder_channels)
         self._levels = LEVELS[: len(widths)]
         self.backbone = backbone
-        self.norm = norm
         self.deep_supervision = deep_supervision
         self.decoder = UnetDecoder(
             encoder_channels("unet", backbone, self._levels, output_strides),
@@ -74,7 +73,6 @@ class UNet(nn.Module):
             decoder, (N, num_classes, H / 2, W / 2), ...
         """
         height, width = images.shape[2:]
-        check_map(images, 2 ** len(self._levels), self.norm, self.training)
         features = self.backbone(images)
         # A backbone without stride 2 has no channels to skip with there, but its size.
         empty = images.new_zeros(images.shape[0], 0, -(-height // 2), -(-width // 2))
