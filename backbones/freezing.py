@@ -69,6 +69,10 @@ def parse_stages(stages: int | str | Iterable[int], count: int | None = None) ->
     """
     numbers = _stage_numbers(stages)
     last = max(numbers, default=0)
+    if numbers == [0] and str(stages).strip() != "0":
+        raise InputError(
+            f"freeze {stages!r}: stage 0, the stem, freezes with stage 1: write 1; 0 alone freezes nothing"
+        )
     # The stem (0) may be named or not: it is always part of the prefix.
     if set(numbers) - {0} != set(range(1, last + 1)):
         raise InputError(

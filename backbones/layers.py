@@ -4,8 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor, nn
 from torchvision.ops import DeformConv2d, FrozenBatchNorm2d
 
 from backbones.errors import InputError, nearest
@@ -14,6 +13,14 @@ NormLayer = Callable[[int], nn.Module]
 Init = Literal["he", "residual_scaled", "zero_last"]
 
 _GROUPS = 32  # Wu and He 2018, "Group normalization", section 4.1
+
+
+class FrozenBatchNorm(FrozenBatchNorm2d):
+    """torchvision's, with the output in the input's dtype under autocast too, as that of a batch norm is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        normalised: Tensor = super().forward(x)
+        return normalised.to(x.dtype)
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:
@@ -30,7 +37,7 @@ _NORMS: dict[str, NormLayer] = {
     "group": _group_norm,
     "instance": partial(nn.InstanceNorm2d, affine=True),
     # torchvision's default eps is that of BatchNorm, so a batch-norm checkpoint means the same.
-    "frozen": partial(FrozenBatchNorm2d, eps=1e-5),
+    "frozen": partial(FrozenBatchNorm, eps=1e-5),
 }
 
 
@@ -42,7 +49,8 @@ def norm_layer(name: str) -> NormLayer:
 
 
 def has_running_statistics(module: nn.Module) -> bool:
-    return isinstance(module, _BatchNorm | nn.InstanceNorm2d) and module.running_mean is not None
+    """Whether a norm, torch's or another (timm's EvoNorm), changes statistics of its own in training."""
+    return getattr(module, "running_var", None) is not None and not isinstance(module, FrozenBatchNorm2d)
 
 
 def init_he(module: nn.Module) -> None:

@@ -110,6 +110,8 @@ class ResNet(Backbone):
         self.taps = nn.ModuleDict(
             {info.name: make_norm(info.channels) for info in features} if variant.block.preactivated else {}
         )
+        if variant.block.preactivated:  # timm trains its own, the only published ones, on images scaled to -1..1
+            self.mean = self.std = (0.5, 0.5, 0.5)
         self.mean, self.std = stem_statistics(self.mean, in_channels), stem_statistics(self.std, in_channels)
         _initialise(self, init)
 
@@ -163,11 +165,7 @@ class ResNet(Backbone):
     ) -> LoadReport:
         if self.taps and "stem.conv.weight" in state and "norm.running_mean" not in state:
             raise MismatchError(f"{source}: a BiT network, whose convolutions standardise their weights; ours do not")
-        report = super().load_checkpoint(state, source=source, min_matched=min_matched)
-        if self.taps and "stem.conv.weight" in state:
-            # timm trains its pre-activated networks on images scaled to -1..1.
-            self.mean = self.std = (0.5,) * self.in_channels
-        return report
+        return super().load_checkpoint(state, source=source, min_matched=min_matched)
 
 
 def _stem(variant: Variant, in_channels: int, norm: NormLayer) -> nn.Module:

@@ -1,10 +1,10 @@
 """The batch norms of a timm model as another norm, with the same names in the state dict."""
 
-from timm.layers import BatchNormAct2d, GroupNormAct, convert_sync_batchnorm, freeze_batch_norm_2d
-from torch import nn
+from timm.layers import BatchNormAct2d, GroupNormAct, convert_sync_batchnorm
+from torch import Tensor, nn
 
 from backbones.errors import InputError
-from backbones.layers import has_running_statistics, norm_layer
+from backbones.layers import FrozenBatchNorm, has_running_statistics, norm_layer
 
 
 def convert_norms(net: nn.Module, norm: str) -> None:
@@ -22,18 +22,34 @@ def convert_norms(net: nn.Module, norm: str) -> None:
         raise InputError(f"norm {norm!r}: this model has no batch norms that could become it")
     if len(others) > len(found):
         left = next(name for name in others if name not in found)
-        raise InputError(f"norm {norm!r}: {left} is a batch norm over vectors, which cannot become it")
+        raise InputError(f"norm {norm!r}: {left} has running statistics too, and cannot become it")
     if norm == "sync":
         convert_sync_batchnorm(net)
-    elif norm == "frozen":
-        freeze_batch_norm_2d(net)
-    else:
-        for name in found:
-            parent, _, child = name.rpartition(".")
-            old = net.get_submodule(name)
-            assert isinstance(old, nn.BatchNorm2d)
+        return
+    for name in found:
+        parent, _, child = name.rpartition(".")
+        old = net.get_submodule(name)
+        assert isinstance(old, nn.BatchNorm2d)
+        if norm == "frozen":
+            new: nn.Module = _FrozenBatchNorm(old)
+        else:
             new = make_norm(old.num_features)
-            setattr(net.get_submodule(parent), child, _with_act(old, new) if isinstance(old, BatchNormAct2d) else new)
+            new = _with_act(old, new) if isinstance(old, BatchNormAct2d) else new
+        setattr(net.get_submodule(parent), child, new)
+
+
+class _FrozenBatchNorm(FrozenBatchNorm):
+    """With the values of a batch norm, and with what timm has fused into it."""
+
+    def __init__(self, old: nn.BatchNorm2d) -> None:
+        super().__init__(old.num_features, eps=old.eps)
+        self.load_state_dict(old.state_dict(), strict=False)  # one without scale and shift has neither
+        self.drop = getattr(old, "drop", nn.Identity())
+        self.act = getattr(old, "act", nn.Identity())
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated: Tensor = self.act(self.drop(super().forward(x)))
+        return activated
 
 
 def _with_act(old: BatchNormAct2d, new: nn.Module) -> nn.Module:

@@ -16,6 +16,7 @@ from tasks.training import DESCRIPTION, WEIGHTS, checkpoint_folder, read_descrip
 _EPS = 1e-5  # of torch's BatchNorm2d
 _PUBLISHED_BACKBONE = "resnet50"
 _COUNTER = ".num_batches_tracked"
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 # Settings of the backbone that decide what its tensors are, or mean.
 _ARCHITECTURE = ("name", "stride_in_1x1", "deformable_stages")
 
@@ -101,7 +102,9 @@ def _load_model(model: nn.Module, weights: InitialWeights, classes: Sequence[str
     """Strictly; but layers with a row for every class stay as they are where the classes differ."""
     own = model.state_dict()
     state, left = dict(weights.state), []
-    for key in weights.state:
+    for key in [key for key in state if _is_kept_no_more(key, own)]:
+        del state[key]
+    for key in list(state):
         differs = key in own and own[key].shape != state[key].shape
         if key.startswith(head.class_layers) and (differs or weights.classes not in (None, tuple(classes))):
             left.append(key)
@@ -117,6 +120,12 @@ def _load_model(model: nn.Module, weights: InitialWeights, classes: Sequence[str
             raise InputError(f"{weights.source}: does not fit this model: it {what} {keys[0]} ({len(keys)} tensors)")
     line = f"{weights.source}: {len(state)} tensors taken"
     return f"{line}; other classes: {len(left)} start anew ({left[0]}, ...)" if left else line
+
+
+def _is_kept_no_more(key: str, own: Mapping[str, Tensor]) -> bool:
+    """Whether it is a statistic of a norm that is another now, without statistics."""
+    norm, _, name = key.rpartition(".")
+    return key not in own and name in _STATISTICS and f"{norm}.weight" in own
 
 
 def _of_run(folder: Path, backbone: BackboneSettings, head: HeadSettings) -> InitialWeights:

@@ -1,5 +1,6 @@
 """Logits of whole images: at once, or window by window; as they are, or averaged over mirror images."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -41,8 +42,9 @@ def windowed(logits: Logits, images: Tensor, side: int, overlap: float = 0.5) ->
 
 def mirrored(logits: Logits, images: Tensor) -> Tensor:
     """Probabilities averaged over the image and its horizontal mirror image, as log-probabilities."""
-    both = logits(images).float().softmax(1) + logits(images.flip(-1)).float().flip(-1).softmax(1)
-    return (both / 2).log()
+    one = logits(images).float().log_softmax(1)
+    other = logits(images.flip(-1)).float().flip(-1).log_softmax(1)
+    return torch.logaddexp(one, other) - math.log(2)  # a probability may be too small for a float, its logarithm is not
 
 
 def _starts(length: int, window: int, overlap: float) -> list[int]:

@@ -3,10 +3,19 @@
 import pytest
 import torch
 import torchvision
-from torch import nn
+from timm.layers import EvoNorm2dB0
+from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 
-from backbones import Backbone, FeaturePyramid, InputError, changed_tensors, create_backbone, frozen_digests
+from backbones import (
+    Backbone,
+    FeatureInfo,
+    FeaturePyramid,
+    InputError,
+    changed_tensors,
+    create_backbone,
+    frozen_digests,
+)
 from backbones.freezing import parse_stages
 
 
@@ -36,7 +45,7 @@ def test_prefixes(given: object, expected: int) -> None:
     assert parse_stages(given, 4) == expected  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("given", ["2-3", "3-1", {2}, "1,3", 5, "1-5", -1, "all", "1-", "1--3"])
+@pytest.mark.parametrize("given", ["2-3", "3-1", {2}, "1,3", 5, "1-5", -1, "all", "1-", "1--3", {0}, [0], "0-0"])
 def test_what_is_no_prefix_is_refused(given: object) -> None:
     with pytest.raises(InputError, match=r"freeze"):
         parse_stages(given, 4)  # type: ignore[arg-type]
@@ -127,6 +136,32 @@ def test_held_norms_keep_their_statistics_while_their_weights_train() -> None:
     backbone.hold_norms(False)
     _move(backbone, steps=1)
     assert not torch.equal(backbone.state_dict()["layer4.1.bn2.running_mean"], before["layer4.1.bn2.running_mean"])
+
+
+class _EvoNormed(Backbone):
+    """timm's EvoNorm, which is no batch norm of torch's, keeps a running variance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = (FeatureInfo("c1", 8, 2),)
+        self.net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), EvoNorm2dB0(8))
+
+    def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
+        return ((self.net,),)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {"c1": self.net(images)}
+
+
+def test_held_norms_are_whatever_keeps_statistics() -> None:
+    backbone = _EvoNormed()
+    before = backbone.state_dict()["net.1.running_var"].clone()
+    backbone.hold_norms()
+    _move(backbone)
+    assert torch.equal(backbone.state_dict()["net.1.running_var"], before)
+    backbone.hold_norms(False)
+    _move(backbone)
+    assert not torch.equal(backbone.state_dict()["net.1.running_var"], before)
 
 
 def test_the_share_is_that_of_torchvisions_stages() -> None:

@@ -44,6 +44,15 @@ def test_equals_timm(name: str) -> None:
         assert relative_difference(level, expected) <= 1e-5
 
 
+def test_preactivated_networks_expect_the_same_images_when_they_are_loaded_again(tmp_path: Path) -> None:
+    """timm's mean and std: a state dict has none, and no other weights are published."""
+    first = _load("resnetv2_18", timm_model("resnetv2_18"))
+    torch.save(first.state_dict(), tmp_path / "mine.pth")
+    again = create_backbone("resnetv2_18", weights=tmp_path / "mine.pth")
+    assert again.mean == again.std == first.mean == first.std == (0.5, 0.5, 0.5)
+    assert create_backbone("resnetv2_18", in_channels=1).mean == (0.5,)
+
+
 @pytest.mark.parametrize("name", deep_ones_slow(PREACTIVATED))
 def test_preactivated_equals_timm(name: str) -> None:
     """Equal where nothing is normalised yet, and on norm(c5); the norms of the finer levels are new."""

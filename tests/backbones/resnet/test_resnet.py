@@ -135,6 +135,20 @@ def test_frozen_norm_equals_batch_norm_in_eval() -> None:
     assert sum(p.numel() for n, p in frozen.named_parameters() if ".bn" in n) == 0
 
 
+@pytest.mark.parametrize("name", ["resnet18", "resnetv2_18", "timm/resnet18", "timm/efficientnet_lite0"])
+def test_frozen_norm_is_as_batch_norm_in_bfloat16(name: str) -> None:
+    """The levels have the dtype that autocast gives those of a batch norm in eval, and its values; in torchvision's
+    FrozenBatchNorm2d they are float32, twice as large."""
+    batch, frozen = create_backbone(name).eval(), create_backbone(name, norm="frozen").eval()
+    frozen.load_checkpoint(batch.state_dict())
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        levels, expected = frozen(images), batch(images)
+    for level, found in levels.items():
+        assert found.dtype == expected[level].dtype == torch.bfloat16
+        assert (found - expected[level]).float().norm() <= 0.02 * expected[level].float().norm()
+
+
 @pytest.mark.parametrize("output_stride", [8, 16])
 @pytest.mark.parametrize("name", ["resnet50", "resnet18"])
 def test_dilated_keeps_the_resolution(name: str, output_stride: int) -> None:

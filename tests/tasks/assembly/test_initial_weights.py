@@ -132,6 +132,18 @@ def test_a_run_goes_on_from_another(run: Path) -> None:
     assert layers <= changed <= layers | {key.replace("weight", "bias") for key in layers}
 
 
+@pytest.mark.parametrize("norm", ["frozen", "sync", "group", "instance"])
+def test_a_run_goes_on_with_another_norm(run: Path, norm: str) -> None:
+    """Scale, shift and, where the norm has them, statistics are taken; the rest is left, counters too."""
+    trained = task_from_checkpoint(run / "best")[0].model.state_dict()
+    settings = run_settings(backbone={"name": "resnet18", "weights": str(run), "norm": norm}, head=SMALL)
+    model = task_from_settings(settings, ["circle", "square", "triangle"])[0].model
+    assert all(torch.equal(value, trained[key]) for key, value in model.state_dict().items())
+    left = {key.rpartition(".")[2] for key in trained if key not in model.state_dict()}
+    statistics = {"running_mean", "running_var", "num_batches_tracked"}
+    assert left == {"frozen": {"num_batches_tracked"}, "sync": set()}.get(norm, statistics)
+
+
 @pytest.mark.parametrize("task_name", ["segmentation", "detection"])
 def test_a_run_with_another_head_gives_its_backbone(run: Path, task_name: str) -> None:
     backbone = {"name": "resnet18", "weights": str(run / "best/model.safetensors"), "freeze": "2"}

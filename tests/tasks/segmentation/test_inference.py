@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -33,3 +35,19 @@ def test_mirror_images_are_averaged() -> None:
     averaged = mirrored(left_is_one, torch.zeros(1, 3, 2, 4)).exp()
     torch.testing.assert_close(averaged, averaged.flip(-1))
     torch.testing.assert_close(averaged.sum(1), torch.ones(1, 2, 4))
+
+
+def test_mirror_images_are_averaged_where_a_probability_is_too_small_for_a_float() -> None:
+    """log((e^-200 + e^-300) / 2) = -200 - log 2: e^-200 itself is 0 in float32, and its logarithm was -inf."""
+
+    def logits(images: Tensor) -> Tensor:
+        gap = images.new_zeros(len(images), 2, *images.shape[2:])
+        gap[:, 1] = -200.0 if images.any() else -300.0
+        return gap
+
+    image = torch.zeros(1, 1, 2, 4)
+    image[..., 0] = 1.0
+    averaged = mirrored(lambda images: logits(images[..., :1]).expand(-1, -1, 2, 4), image)
+    torch.testing.assert_close(averaged[:, 1], torch.full((1, 2, 4), -200 - math.log(2)))
+    resized = nn.functional.interpolate(averaged, (5, 9), mode="bilinear")
+    assert resized.isfinite().all()
