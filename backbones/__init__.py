@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from backbones.checkpoint_files import read_state_dict
     from backbones.describe import StageSummary, describe_backbone
     from backbones.digests import changed_tensors, frozen_digests
-    from backbones.features import Backbone, FeatureInfo, check_levels
+    from backbones.features import Backbone, FeatureInfo, check_images, check_levels
     from backbones.fpn import FeaturePyramid
     from backbones.hub import IMAGENET_MEAN, IMAGENET_STD
     from backbones.layers import norm_layer
@@ -37,6 +37,7 @@ __all__ = [
     "Normalize",
     "StageSummary",
     "changed_tensors",
+    "check_images",
     "check_levels",
     "create_backbone",
     "describe_backbone",
@@ -60,7 +61,7 @@ __getattr__ = hand_out(
         "checkpoint_files": ("read_state_dict",),
         "describe": ("StageSummary", "describe_backbone"),
         "digests": ("changed_tensors", "frozen_digests"),
-        "features": ("Backbone", "FeatureInfo", "check_levels"),
+        "features": ("Backbone", "FeatureInfo", "check_images", "check_levels"),
         "fpn": ("FeaturePyramid",),
         "hub": ("IMAGENET_MEAN", "IMAGENET_STD"),
         "layers": ("norm_layer",),

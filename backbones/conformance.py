@@ -1,5 +1,7 @@
 """Does a backbone keep the contract? For the authors of plugins: `check_backbone("my_network")`."""
 
+import copy
+import pickle
 import re
 import warnings
 from collections.abc import Callable
@@ -7,6 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from backbones.digests import changed_tensors, frozen_digests
 from backbones.errors import InputError
@@ -14,6 +18,7 @@ from backbones.features import Backbone
 from backbones.layers import has_running_statistics
 from backbones.promises import Check, ConformanceError, keep_promises
 from backbones.registry import create_backbone
+from backbones.timm_models.adapter import TimmBackbone
 
 __all__ = ["Check", "ConformanceError", "check_backbone"]
 
@@ -27,8 +32,10 @@ def check_backbone(name: str, *, size: Size | None = None, **options: Any) -> tu
     """Try everything that the rest of the product relies on, and print a table of it.
 
     Levels of the promised channels and sizes, at odd sizes and 32 px too; 1, 3 and 4 channels; every depth of
-    freezing through a training step, buffers included; unfreezing; other norms; the state dict's round trip;
-    `torch.compile(backend="aot_eager", fullgraph=True)`; `torch.export`.
+    freezing through a training step, buffers included; unfreezing; some levels alone; other norms; the state dict's
+    round trip; copies by deepcopy, pickle and `AveragedModel`; `torch.fx` and torchvision's feature extractor (of a
+    timm model where timm's own can be traced); `torch.compile(backend="aot_eager", fullgraph=True)`; `torch.export` for
+    any batch.
 
     Args:
         name, options: as in `create_backbone`.
@@ -59,10 +66,14 @@ class _Trial:
             "every parameter in one stage": self.stages,
             "every depth of freezing": self.freezing,
             "unfreezing": self.unfreezing,
+            "some levels alone": self.some_levels,
             "other norms": self.norms,
             "state dict": self.state_dict,
+            "copies": self.copies,
+            "torch.fx": self.fx,
+            "create_feature_extractor": self.feature_extractor,
             "torch.compile": self.compile,
-            "torch.export": self.export,
+            "torch.export, any batch": self.export,
         }
 
     def make(self, **changes: Any) -> Backbone:
@@ -151,7 +162,9 @@ class _Trial:
             self._train_a_step(backbone)
             changed = changed_tensors(backbone, digests)
             assert not changed, f"freeze({depth}): {changed[0]} has changed in training"
-            awake = [module for part in backbone.frozen_modules() for module in part.modules() if module.training]
+            own = set(backbone.modules())  # a stage may wrap a parameter of its own in a list
+            frozen_parts = [module for part in backbone.frozen_modules() for module in part.modules()]
+            awake = [module for module in frozen_parts if module.training and module in own]
             assert not awake, f"freeze({depth}): a {type(awake[0]).__name__} inside is in training"
             self._check_held_levels(backbone, depth)
             moved = any(not torch.equal(old, new) for old, new in zip(before, free, strict=True))
@@ -189,6 +202,23 @@ class _Trial:
         assert list(backbone.train().state_dict()) == names, "the state dict's keys have changed"
         assert all(module.training for module in backbone.modules()), "something stays in eval"
         return "everything trains again, under the same names"
+
+    def some_levels(self) -> str:
+        backbone, images = self.settled(), self.images(2)
+        names = [info.name for info in backbone.features]
+        with torch.no_grad():
+            wanted = backbone(images)
+        for count in range(1, len(names) + 1):
+            backbone.use_levels(names[:count])
+            backbone.zero_grad()
+            found = {name: level for name, level in backbone(images).items() if name in names[:count]}
+            with torch.no_grad():
+                difference = _largest_difference(found, {name: wanted[name] for name in names[:count]})
+            assert difference == 0, f"use_levels({names[:count]}) changes them"
+            torch.stack([level.sum() for level in found.values()]).sum().backward()
+            idle = [name for name, one in backbone.named_parameters() if one.requires_grad and one.grad is None]
+            assert not idle, f"use_levels({names[:count]}): {idle[0]} has no gradient"
+        return f"{names[0]} to {names[-1]}, the rest without gradients"
 
     def norms(self) -> str:
         images = self.images(2).double()
@@ -229,13 +259,64 @@ class _Trial:
         assert difference <= 1e-4, f"differs by {difference:.1e} of the largest magnitude"
         return "aot_eager, one graph"
 
-    def export(self) -> str:
+    def copies(self) -> str:
         backbone, images = self.settled(), self.images()
+        made = {
+            "deepcopy": copy.deepcopy(backbone),
+            "pickle": pickle.loads(pickle.dumps(backbone)),
+            "AveragedModel": AveragedModel(backbone),
+        }
         with torch.no_grad():
-            program = torch.export.export(backbone, (images,))
-            difference = _largest_difference(program.module()(images), backbone(images))
-        assert difference <= 1e-4, f"differs by {difference:.1e} of the largest magnitude"
+            for how, one in made.items():
+                assert _largest_difference(one.eval()(images), backbone(images)) == 0, f"{how} gives something else"
+        return ", ".join(made)
+
+    def fx(self) -> str:
+        return self._traced(lambda backbone: torch.fx.symbolic_trace(backbone))
+
+    def feature_extractor(self) -> str:
+        def extract(backbone: nn.Module) -> nn.Module:
+            node = get_graph_node_names(backbone)[1][-1]
+            return create_feature_extractor(backbone, {node: "last"})
+
+        return self._traced(extract, ("last",))
+
+    def _traced(self, trace: Callable[[nn.Module], nn.Module], names: tuple[str, ...] = ()) -> str:
+        """`names`: of outputs whose values are the last level's, else those of the levels."""
+        backbone, images = self.settled(), self.images()
+        try:
+            traced = trace(backbone)
+        except Exception:  # what tracing says of control flow has no common class
+            if refused := _refused_of_timm(backbone, trace):
+                return f"timm's own cannot be traced either: {refused}"
+            raise
+        with torch.no_grad():
+            found, wanted = traced(images), backbone(images)
+            if names:
+                wanted = dict(zip(names, [list(wanted.values())[-1]], strict=True))
+            assert _largest_difference(found, wanted) <= 1e-4, "gives something else"
         return "the same outputs"
+
+    def export(self) -> str:
+        backbone = self.settled()
+        program = torch.export.export(backbone, (self.images(2),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        for batch in (1, 2, 5):
+            images = self.images(batch)
+            with torch.no_grad():
+                difference = _largest_difference(program.module()(images), backbone(images))
+            assert difference <= 1e-4, f"differs by {difference:.1e} of the largest magnitude for {batch} images"
+        return "the same outputs for 1, 2 and 5 images"
+
+
+def _refused_of_timm(backbone: Backbone, trace: Callable[[nn.Module], nn.Module]) -> str:
+    """Why timm's model inside cannot be traced; empty where it can, and where there is none."""
+    if not isinstance(backbone, TimmBackbone):
+        return ""
+    try:
+        trace(backbone.net)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return ""
 
 
 def _parameters(stage: tuple[nn.Module, ...]) -> list[nn.Parameter]:

@@ -209,6 +209,13 @@ class Backbone(nn.Module):
         self.load_report = report
         return report
 
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What `torch.jit.script` calls first, of a module around this one too."""
+        raise NotImplementedError(
+            "torch.jit.script cannot compile this backbone, nor what is built on it; take torch.export.export or "
+            "torch.compile"
+        )
+
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
 

@@ -43,6 +43,8 @@ class FreezeReport:
             return f"nothing frozen: {which} parameters of the backbone train"
         last = self.stages[-1]
         names = "the stem and stage 1" if last == 1 else f"the stem and stages 1-{last}"
+        if self.parameters == self.total and not self.idle:
+            names += " (no other has parameters)"
         return (
             f"frozen: {names}, {self.parameters:,} of {self.total:,} parameters of the backbone "
             f"({self.share:.1%}) and {self.buffers:,} numbers in buffers"

@@ -8,11 +8,11 @@ from typing import cast, get_args
 import torch
 from torch import Tensor, nn
 
+from backbones.checkpointing import checkpointed
 from backbones.errors import InputError
 from backbones.features import Backbone, FeatureInfo, check_images
 from backbones.layers import Init, NormLayer, init_he, norm_layer
 from backbones.resnet.blocks import BlockSpec, Bottleneck, PreActBottleneck, ResidualBlock
-from backbones.resnet.checkpointing import checkpointed
 from backbones.resnet.deformable import ModulatedDeformConv2d
 from backbones.resnet.variants import Variant
 from backbones.weights import LoadReport, MismatchError, stem_statistics

@@ -15,7 +15,7 @@ from torch.nn import functional
 from backbones.errors import InputError, nearest
 from backbones.features import Backbone, FeatureInfo, check_images
 from backbones.timm_models.norms import convert_norms
-from backbones.timm_models.running import run
+from backbones.timm_models.running import checkpoint_gradients, run
 from backbones.timm_models.stages import is_interleaved, split_stages
 from backbones.weights import stem_statistics
 
@@ -36,6 +36,7 @@ class TimmBackbone(Backbone):
         norm: "batch": the model's own, of whatever kind; else what its batch norms become.
         in_channels, output_stride, drop_path: passed on to the model.
         img_size: passed on, for models whose weights fix the size.
+        grad_checkpointing: keep only what goes into the model's parts for the backward pass and compute the rest again.
 
     Raises:
         InputError: no such model, an option that it does not take, or features that are no pyramid.
@@ -50,6 +51,7 @@ class TimmBackbone(Backbone):
         output_stride: int = 32,
         drop_path: float = 0.0,
         img_size: int | tuple[int, int] | None = None,
+        grad_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if not timm.is_model(model):
@@ -64,6 +66,8 @@ class TimmBackbone(Backbone):
             self.net = _create(model, options)
         self._set_drop_path(drop_path)
         convert_norms(self.net, norm)
+        if grad_checkpointing and not checkpoint_gradients(self.net):
+            raise InputError(f"timm/{model} does not take grad_checkpointing: timm has no switch for it there")
         info = self.net.feature_info
         channels, strides = info.channels(), info.reduction()
         if output_stride != 32 and strides[-1] != output_stride:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from timm.models import checkpoint
+import torch
 from torch import Tensor, nn
+
+from backbones.checkpointing import checkpointed
 
 
 def run(net: Any, images: Tensor, count: int) -> Sequence[Tensor]:
@@ -15,7 +17,8 @@ def run(net: Any, images: Tensor, count: int) -> Sequence[Tensor]:
             it, run to their end.
     """
     kind = type(net).__name__
-    if count < len(net.feature_info.channels()):
+    # timm's own checkpointing would count each batch twice in running statistics.
+    if count < len(net.feature_info.channels()) or getattr(net, "grad_checkpointing", False):
         if kind == "FeatureListNet":
             return _run_modules(net, images, count)
         if kind == "FeatureGetterNet":
@@ -26,10 +29,19 @@ def run(net: Any, images: Tensor, count: int) -> Sequence[Tensor]:
     return features
 
 
+def checkpoint_gradients(net: Any) -> bool:
+    """Turn on timm's own switch; False where the model has none."""
+    try:
+        (net.model if type(net).__name__ == "FeatureGetterNet" else net).set_grad_checkpointing(True)
+    except (AttributeError, AssertionError, NotImplementedError):  # the ways in which models say so
+        return False
+    return True
+
+
 def _run_modules(net: Any, x: Any, count: int) -> list[Tensor]:
     features: list[Tensor] = []
-    for position, (name, module) in enumerate(net.items()):
-        x = _call(module, x, net.grad_checkpointing and position > 0)
+    for name, module in net.items():
+        x = _call(module, x, net.grad_checkpointing)
         if name in net.return_layers:
             features.append(x[0] if isinstance(x, tuple | list) else x)
             if len(features) == count:
@@ -63,6 +75,7 @@ def _run_blocks(net: Any, images: Tensor, count: int) -> list[Tensor]:
     return features
 
 
-def _call(module: nn.Module, x: Any, checkpointed: bool) -> Any:
-    skipped = getattr(module, "inplace", False)  # what is computed again must find its input as it was
-    return checkpoint(module, x) if checkpointed and not skipped else module(x)
+def _call(module: nn.Module, x: Any, in_checkpoints: bool) -> Any:
+    possible = in_checkpoints and module.training and torch.is_grad_enabled()
+    changes_its_input = getattr(module, "inplace", False)  # which computing it again would not find
+    return checkpointed(module, x) if possible and not changes_its_input else module(x)

@@ -241,3 +241,12 @@ def test_created_on_the_meta_device() -> None:
     with torch.device("meta"):
         backbone = create_backbone("timm/resnet18")
     assert next(backbone.parameters()).is_meta
+
+
+def test_a_stage_without_parameters_leaves_nothing_to_train_before_it() -> None:
+    """VGG's last stage is a pooling."""
+    backbone = create_backbone("timm/vgg11")
+    backbone.pretrained = True
+    total = f"{backbone.num_parameters():,}"
+    said = str(backbone.freeze(3))
+    assert said.startswith(f"frozen: the stem and stages 1-3 (no other has parameters), {total} of {total} parameters")
