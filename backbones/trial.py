@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from backbones.errors import InputError
 
-_SINGLE_VALUE = "Expected more than 1 "  # how torch's norms begin, all of them
-_OF_INSTANCE_NORM = "Expected more than 1 spatial element"
+# How torch's norms begin, all of them; then what each says, and what helps beside larger images.
+_SINGLE_VALUE = "Expected more than 1 "
+_CURES = {"spatial element": "norm 'group'", "torch.Size": "more images a batch", "": "a wider head"}
 
 
 def on_meta(network: nn.Module) -> nn.Module:
@@ -59,8 +60,8 @@ def naming_small_images(images: list[Tensor], names: list[str]) -> Iterator[None
         if not str(error).startswith(_SINGLE_VALUE):
             raise
         sizes = sorted({f"{image.shape[1]} x {image.shape[2]}" for image in images})
-        cure = "norm 'group'" if str(error).startswith(_OF_INSTANCE_NORM) else "more images a batch"
+        cures = (cure for said, cure in _CURES.items() if said in str(error))
         raise InputError(
             f"{', '.join(dict.fromkeys(names))}: a batch of {len(images)}, {', '.join(sizes)} px: a norm has a single "
-            f"value a channel and nothing to normalise; take larger images, or {cure}"
+            f"value a channel and nothing to normalise; take larger images, or {next(cures)}"
         ) from error

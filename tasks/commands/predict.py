@@ -74,7 +74,7 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
         if isinstance(found, Detections):
             results += found.as_coco(number, path.name)
             kept = found.above(thresholds)
-            masks = None if kept.masks is None else kept.masks.numpy()
+            masks = None if kept.masks is None else (mask.numpy() for mask in kept.masks)
             boxes, labels, scores = (tensor.numpy() for tensor in (kept.boxes, kept.labels, kept.scores))
             draw_objects(image, boxes, labels, scores, predictor.classes, masks).save(target, quality=92)
             summary = f"{len(scores)} object{'' if len(scores) == 1 else 's'}"

@@ -2,6 +2,7 @@
 
 from tasks.detection.anchors import anchor_fit, anchor_sizes
 from tasks.detection.detections import Detections
+from tasks.detection.masks import PackedMasks
 from tasks.detection.metric import THRESHOLD, CocoMetric, Evaluator, coco_metrics
 from tasks.detection.one_stage import fcos, retinanet
 from tasks.detection.results import coco_results, mistakes
@@ -16,6 +17,7 @@ __all__ = [
     "DetectionTransform",
     "Detections",
     "Evaluator",
+    "PackedMasks",
     "anchor_fit",
     "anchor_sizes",
     "coco_metrics",

@@ -6,11 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from tasks.detection.metric import pack_masks
-
-_MASK_THRESHOLD = 0.5
+from tasks.detection.masks import PackedMasks
 
 
 @dataclass(frozen=True)
@@ -21,13 +18,13 @@ class Detections:
         boxes: (n, 4) float32 on the CPU, x_min y_min x_max y_max in pixels of the original image.
         labels: (n,) int64, positions in the classes.
         scores: (n,) float32, 0..1.
-        masks: (n, H, W) bool in the original image, from a head that finds them.
+        masks: n of them in the original image, from a head that finds them; see `PackedMasks`.
     """
 
     boxes: Tensor
     labels: Tensor
     scores: Tensor
-    masks: Tensor | None = None
+    masks: PackedMasks | None = None
 
     def above(self, thresholds: Sequence[float]) -> "Detections":
         """Those whose score is at least their class's."""
@@ -45,7 +42,7 @@ class Detections:
         ]
         if self.masks is None:
             return found
-        packed = pack_masks(self.masks.numpy())
+        packed = self.masks.as_coco()
         return [item | {"segmentation": mask} for item, mask in zip(found, packed, strict=True)]
 
 
@@ -62,5 +59,5 @@ def to_original(result: dict[str, Tensor], image: Tensor, original: tuple[int, i
     boxes = result["boxes"].float().cpu() * torch.tensor([scale_x, scale_y, scale_x, scale_y])
     masks = None
     if "masks" in result:
-        masks = paste_masks_in_image(result["masks"].float().cpu(), boxes, original)[:, 0] > _MASK_THRESHOLD
+        masks = PackedMasks.in_boxes(result["masks"].float().cpu(), boxes, original)
     return Detections(boxes, result["labels"].cpu() - 1, result["scores"].float().cpu(), masks)

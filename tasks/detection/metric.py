@@ -10,7 +10,6 @@ from typing import Any, Literal, Protocol, Self
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from tasks.data import Batch, Indexed, Sample
 
@@ -73,7 +72,7 @@ class CocoMetric:
                 np.asarray(found.boxes, np.float64).reshape(-1, 4),
                 np.asarray(found.labels, np.int64),
                 np.asarray(found.scores, np.float64),
-                pack_masks(np.asarray(found.masks)) if self.masks else [],
+                found.masks.as_coco() if self.masks else [],
             )
 
     def merge(self, other: Self) -> None:
@@ -134,12 +133,6 @@ class CocoMetric:
                     result["segmentation"] = found.masks[number]
                 results.append(result)
         return results
-
-
-def pack_masks(masks: NDArray[np.bool_]) -> list[dict[str, Any]]:
-    """(n, H, W) -> COCO's compressed run lengths, as JSON takes them."""
-    packed = [coco_mask.encode(np.asfortranarray(mask, np.uint8)) for mask in masks]
-    return [{"size": list(one["size"]), "counts": one["counts"].decode()} for one in packed]
 
 
 def coco_metrics(

@@ -27,7 +27,7 @@ def draw_objects(
     labels: NDArray[np.integer[Any]],
     scores: NDArray[np.floating[Any]],
     classes: Sequence[str],
-    masks: NDArray[np.bool_] | None = None,
+    masks: Iterable[NDArray[np.bool_]] | None = None,
 ) -> Image.Image:
     """The image with a box, a name, a score and, where there is one, the mask of every object.
 
@@ -36,7 +36,7 @@ def draw_objects(
         boxes: (n, 4), x_min y_min x_max y_max in pixels, the best object first.
         labels: (n,), positions in `classes`.
         scores: (n,).
-        masks: (n, H, W).
+        masks: n of (H, W), drawn one by one.
     """
     blended = image.astype(np.float32)
     for mask, label in zip(() if masks is None else masks, labels.tolist(), strict=False):

@@ -163,6 +163,6 @@ def _feed(sha: Any, part: Any) -> None:
         for inner in part:
             _feed(sha, inner)
     elif hasattr(part, "boxes"):
-        _feed(sha, [part.boxes, part.labels, part.scores, part.masks if part.masks is not None else "none"])
+        _feed(sha, [part.boxes, part.labels, part.scores, part.masks.dense() if part.masks is not None else "none"])
     else:
         sha.update(repr(part).encode())

@@ -64,8 +64,10 @@ def _outcome(name: str, device: torch.device, precision: str = "fp32") -> Outcom
 
 def _tensors(predictions: Any) -> Iterator[Tensor]:
     for one in predictions:
-        parts = [one] if isinstance(one, Tensor) else [one.boxes, one.labels, one.scores, one.masks]
-        yield from (part.cpu() for part in parts if part is not None)
+        parts = [one] if isinstance(one, Tensor) else [one.boxes, one.labels, one.scores]
+        if not isinstance(one, Tensor) and one.masks is not None:
+            parts.append(one.masks.dense())
+        yield from (part.cpu() for part in parts)
 
 
 @pytest.mark.parametrize("name", sorted(set(list_heads()) - set(POOLING)))

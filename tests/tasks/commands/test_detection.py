@@ -91,7 +91,7 @@ def test_the_same_data_in_three_formats_trains_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("head", ["retinanet", "fcos"])
 def test_one_stage_heads_train(tmp_path: Path, head: str) -> None:
-    argv = f"--head {head} --data.count 8 --epochs 1 --head.channels 32 --data.augment strong"
+    argv = f"--head {head} --data.count 8 --epochs 1 --head.channels 64 --data.augment strong"
     assert main([*argv.split(), "--output", str(tmp_path / "run")]) == 0
 
 

@@ -13,6 +13,7 @@ from tasks.data.formats.shapes import CLASSES, ShapesImage, shape_samples
 from tasks.data.loading.batch import Batch
 from tasks.data.masks.polygons import object_mask
 from tasks.detection.detections import Detections
+from tasks.detection.masks import PackedMasks
 from tasks.detection.metric import CocoMetric, Evaluator, Kind, coco_metrics
 from tests.writers import make_samples
 
@@ -155,7 +156,7 @@ def test_masks_are_evaluated_by_themselves(evaluator: Evaluator) -> None:
             torch.from_numpy(sample.boxes),
             torch.from_numpy(sample.labels),
             torch.full((len(masks),), 0.9 - 0.1 * index),
-            torch.from_numpy(masks),
+            PackedMasks.of(masks),
         )
         metric.update(_batch(index), [found])
     metrics = metric.compute()

@@ -71,7 +71,8 @@ def _go(head_name: str, options: dict[str, Any], norm: str, count: int, side: in
 
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_small_images_are_named_where_torch_names_a_tensor(case: Any) -> None:
-    side, cure = case[4], "norm 'group'" if case[2] == "instance" else "more images a batch"
+    cure = "norm 'group'" if case[2] == "instance" else "a wider head" if case[0] == "fcos" else "more images a batch"
+    side = case[4]
     with pytest.raises(InputError, match=rf"0\.png.*{side} x {side} px: a norm has a single value .* or {cure}"):
         _go(*case)
 
