@@ -1,7 +1,7 @@
 """Images as a detector takes them, boxes and masks in step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import albumentations as A
@@ -17,6 +17,8 @@ from tasks.data import LONG_SIDE_RATIO, Image, Indexed, Sample, fit_within, load
 _LEAST_VISIBLE = 0.1
 _MOSAIC_PARTNERS = 3
 _PER_OBJECT = ("labels", "crowd")
+# Pixels by which a box may differ from its mask's extent, as annotated and after an augmentation.
+_BETWEEN_PIXELS, _ROUNDED = 1.0, 1.5
 
 
 class DetectionTransform:
@@ -38,7 +40,8 @@ class DetectionTransform:
     def __init__(
         self, side: int, augment: str = "none", *, masks: bool = False, others: Indexed[Sample] | None = None
     ) -> None:
-        steps = load_augmentation(augment, side)
+        steps = load_augmentation(augment, side, hidden=0)
+        self._changes = bool(steps)
         if masks and any(isinstance(step, A.Mosaic) for step in steps):
             raise InputError(
                 f"data.augment: {augment!r} makes mosaics, which have no masks; take another augmentation or head"
@@ -96,10 +99,13 @@ class DetectionTransform:
             data["mosaic_metadata"] = _tiles(partners, first=len(boxes))
         result = pipeline(**data)
         kept = np.asarray(result["kept"], np.int64).reshape(-1)
-        if masks is not None:
-            shape = (0, *result["image"].shape[:2])
-            masks = np.asarray(result["masks"], np.uint8)[kept] if len(masks) else np.zeros(shape, np.uint8)
-        return Transformed(result["image"], np.asarray(result["bboxes"], np.float64).reshape(-1, 4), kept, masks)
+        moved = Transformed(result["image"], np.asarray(result["bboxes"], np.float64).reshape(-1, 4), kept)
+        if masks is None:
+            return moved
+        if not len(masks):
+            return replace(moved, masks=np.zeros((0, *moved.image.shape[:2]), np.uint8))
+        moved = replace(moved, masks=np.asarray(result["masks"], np.uint8)[kept])
+        return what_is_left(moved, boxes[kept], masks[kept]) if self._changes else moved
 
     def _partners(self, seed: int) -> list[Sample]:
         if self._others is None:
@@ -123,6 +129,32 @@ class Transformed:
     boxes: NDArray[np.float64]
     kept: NDArray[np.int64]
     masks: NDArray[np.uint8] | None = None
+
+
+def what_is_left(moved: Transformed, boxes: NDArray[np.float64], masks: NDArray[np.uint8]) -> Transformed:
+    """Objects whose masks an augmentation has emptied are none, and boxes that enclosed their masks enclose them again:
+    of what holes, crops and turns have left, as in detectron2.
+
+    Args:
+        moved: with masks, and the boxes that enclose the moved boxes.
+        boxes, masks: of the same objects before.
+    """
+    assert moved.masks is not None
+    there = masks.any(axis=(1, 2))
+    kept = ~there | moved.masks.any(axis=(1, 2))
+    result = moved.boxes.copy()
+    for number in np.flatnonzero(there & kept):
+        before, now = _extent(masks[number]), _extent(moved.masks[number])
+        enclosed = np.abs(before - boxes[number]).max() <= _BETWEEN_PIXELS
+        # Within a pixel and a half the box is better: it may lie between pixels.
+        if enclosed and np.abs(now - result[number]).max() > _ROUNDED:
+            result[number] = now
+    return Transformed(moved.image, result[kept], moved.kept[kept], moved.masks[kept])
+
+
+def _extent(mask: NDArray[np.uint8]) -> NDArray[np.float64]:
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
 
 
 def _masks_of(sample: Sample) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it looks for a newer r
 
 import albumentations as A
 import cv2
+from albumentations.augmentations.dropout.transforms import BaseDropout
 
 from backbones import InputError, nearest
 
@@ -22,13 +23,15 @@ from backbones import InputError, nearest
 MASK_INTERPOLATION = cv2.INTER_NEAREST_EXACT
 _FOLDER = Path(__file__).with_name("augmentations")
 _GROUPS = ("OneOf", "Sequential")
+_KEEP_LABELS = (cv2.INTER_NEAREST, MASK_INTERPOLATION)
+_Fill = dict[bool, int | None]  # of masks, by whether a hole is filled
 
 
 def list_augmentations() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 
-def load_augmentation(name: str, side: int, outside: int = 0) -> list[A.BasicTransform]:
+def load_augmentation(name: str, side: int, outside: int = 0, hidden: int | None = None) -> list[A.BasicTransform]:
     """The transforms of an augmentation.
 
     Args:
@@ -36,6 +39,7 @@ def load_augmentation(name: str, side: int, outside: int = 0) -> list[A.BasicTra
             names; `OneOf` and `Sequential` hold such a list and perhaps p.
         side: what `side` means in it, in pixels.
         outside: what a mask is filled with where no image is.
+        hidden: and where a hole hides the image (CoarseDropout, GridDropout, ...); None: it stays.
 
     Raises:
         InputError: there is no such augmentation, transform or argument.
@@ -53,21 +57,21 @@ def load_augmentation(name: str, side: int, outside: int = 0) -> list[A.BasicTra
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not readable YAML: {' '.join(str(error).split())}") from None
-    return _build(content, {"side": side}, outside, path)
+    return _build(content, {"side": side}, {False: outside, True: hidden}, path)
 
 
-def _build(steps: Any, words: dict[str, int], outside: int, path: Path) -> list[Any]:
+def _build(steps: Any, words: dict[str, int], fill: _Fill, path: Path) -> list[Any]:
     if not isinstance(steps, list):
         raise InputError(f"{path}: wanted is a list of 'Transform: {{argument: value}}'")
-    return [_step(step, words, outside, path) for step in steps]
+    return [_step(step, words, fill, path) for step in steps]
 
 
-def _step(step: Any, words: dict[str, int], outside: int, path: Path) -> Any:
+def _step(step: Any, words: dict[str, int], fill: _Fill, path: Path) -> Any:
     if not isinstance(step, dict) or not step:
         raise InputError(f"{path}: {step!r} is no 'Transform: {{argument: value}}'")
     (name, arguments), *more = step.items()
     if name in _GROUPS:
-        return getattr(A, name)(_build(arguments, words, outside, path), **dict(more))
+        return getattr(A, name)(_build(arguments, words, fill, path), **dict(more))
     kind = getattr(A, str(name), None)
     if more or not (isinstance(kind, type) and issubclass(kind, A.BasicTransform)):
         raise InputError(f"{path}: albumentations has no transform {name!r}{nearest(str(name), _transforms())}")
@@ -75,7 +79,11 @@ def _step(step: Any, words: dict[str, int], outside: int, path: Path) -> Any:
     if kind.__module__.endswith(".resize"):
         given.setdefault("mask_interpolation", MASK_INTERPOLATION)
     if "fill_mask" in inspect.signature(kind).parameters:
-        given.setdefault("fill_mask", outside)
+        given.setdefault("fill_mask", fill[issubclass(kind, BaseDropout)])
+    if given.get("mask_interpolation", MASK_INTERPOLATION) not in _KEEP_LABELS:
+        raise InputError(
+            f"{path}: {name}: mask_interpolation {given['mask_interpolation']} mixes labels into others; leave it out"
+        )
     try:
         with strictly():
             return kind(**given)
