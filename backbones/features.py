@@ -30,10 +30,12 @@ class Backbone(nn.Module):
     """Base class of every backbone: named feature levels, and stages that freeze as one prefix.
 
     A subclass sets `features` and gives `stages` and `forward`, which maps normalised float images
-    (N, C, H, W) of any size to `{"c1": Tensor, ..., "c5": Tensor}` in the order of `features`.
+    (N, C, H, W) of any size to `{"c1": Tensor, ..., "c5": Tensor}` in the order of `features`. It may leave out what is
+    not among `levels_in_use`.
 
     Attributes:
-        features: the levels that `forward` returns, finest first; see `use_levels`.
+        features: the levels that there are, finest first.
+        levels_in_use: the names of those that `forward` returns; all, unless `use_levels` says otherwise.
         mean, std: what the weights expect of the images' channels, in units of 0..1. Plain tuples:
             they are not in the state dict.
         frozen_stages: 0 where nothing is frozen; n where the stem and stages 1..n are.
@@ -59,7 +61,7 @@ class Backbone(nn.Module):
         self.frozen_stages = 0
         self.pretrained = False
         self._norms_held = False
-        self._all_features: tuple[FeatureInfo, ...] | None = None
+        self._in_use: frozenset[str] | None = None
         self._idle: tuple[str, ...] = ()
         self.register_load_state_dict_post_hook(_mark_pretrained)
 
@@ -76,26 +78,25 @@ class Backbone(nn.Module):
         Raises:
             InputError: there is no such level, or none was named.
         """
-        self._all_features = self._all_features or self.features
-        names = [info.name for info in self._all_features]
+        names = [info.name for info in self.features]
         wanted = names if levels is None else list(levels)
         if not wanted or (missing := [level for level in wanted if level not in names]):
             what = f"there is no level {missing[0]!r}" if wanted else "no level is named"
             raise InputError(f"{what} (this backbone hands out {', '.join(names)})")
-        self.features = tuple(info for info in self._all_features if info.name in wanted)
-        self._idle = () if self.features == self._all_features else idle_parameters(self, self._run_small)
+        self._in_use = None if set(wanted) == set(names) else frozenset(wanted)
+        self._idle = () if self._in_use is None else idle_parameters(self, self._run_small)
         self._set_gradients()
 
     @property
-    def all_features(self) -> tuple[FeatureInfo, ...]:
-        """The levels that there are, in use or not."""
-        return self._all_features or self.features
+    def levels_in_use(self) -> tuple[str, ...]:
+        names = tuple(info.name for info in self.features)
+        return names if self._in_use is None else tuple(name for name in names if name in self._in_use)
 
     def _run_small(self, trial: nn.Module) -> dict[str, Tensor]:
-        side = 2 * max(32, *(info.stride for info in self.all_features))
+        side = 2 * max(32, *(info.stride for info in self.features))
         height, width = self.fixed_size or (side, side)
         levels = trial(torch.zeros(1, len(self.mean), height, width, device="meta"))
-        return {info.name: levels[info.name] for info in self.features}
+        return {name: levels[name] for name in self.levels_in_use}
 
     def freeze(self, stages: int | str | Iterable[int]) -> FreezeReport:
         """Freeze the stem and stages 1..n, and nothing else.
@@ -139,7 +140,7 @@ class Backbone(nn.Module):
             parameters=sum(tensor.numel() for module in frozen for tensor in module.parameters()),
             buffers=sum(tensor.numel() for module in frozen for tensor in module.buffers()),
             total=self.num_parameters(),
-            levels=tuple(info.name for info in self.features),
+            levels=self.levels_in_use,
             idle=sum(parameter.numel() for parameter in idle),
             idle_stages=tuple(number for number, stage in enumerate(owned) if stage and stage <= idle),
         )

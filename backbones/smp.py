@@ -78,11 +78,12 @@ class SmpEncoder(nn.Module):
     @property
     def out_channels(self) -> list[int]:
         """Channels of the images and of each level."""
-        return [self._options.get("in_channels", 3), *(info.channels for info in self.backbone.features)]
+        levels = [info.channels for info in self.backbone.features]
+        return [self._options.get("in_channels", 3), *levels[: self._depth]]
 
     @property
     def output_stride(self) -> int:
-        return self.backbone.features[-1].stride
+        return self.backbone.features[self._depth - 1].stride
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -109,7 +110,7 @@ class SmpEncoder(nn.Module):
 
     def make_dilated(self, output_stride: int) -> None:
         """Called by segmentation-models-pytorch after creation; the backbone was made with the output stride."""
-        coarsest = self.backbone.all_features[-1].stride  # which may be deeper than what is handed out
+        coarsest = self.backbone.features[-1].stride  # which may be deeper than what is handed out
         if coarsest != output_stride:
             raise InputError(f"{self.name!r} cannot be dilated to output_stride {output_stride}")
 

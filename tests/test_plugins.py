@@ -63,6 +63,7 @@ def _run(site: Path, folder: Path, *command: str) -> "subprocess.CompletedProces
     )
 
 
+@pytest.mark.slow
 def test_both_packages_work_as_ours_do(site: Path, tmp_path: Path) -> None:
     argv = f"--task segmentation --head my_head --head.channels 16 --backbone my_net --freeze 1 {SMALL} --output run"
     trained = _run(site, tmp_path, str(ROOT / "tools/train.py"), *argv.split())

@@ -133,7 +133,7 @@ class ResNet(Backbone):
         x = self.conv1(images)
         if not self.taps:
             x = self.relu(self.bn1(x))
-        wanted = [info.name for info in self.features]
+        wanted = self.levels_in_use
         levels: dict[str, Tensor] = {}
         self._tap(levels, wanted, 0, x)
         x = self.maxpool(x)

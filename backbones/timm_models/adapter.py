@@ -119,10 +119,13 @@ class TimmBackbone(Backbone):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         check_images(images, self.in_channels)
         _check_size(images, self._plan.fixed, self.model)
-        positions = [self._plan.levels[info.name] for info in self.features]
-        outputs = run(self.net, _padded(images, self._plan.multiple), positions[-1] + 1)
+        positions, wanted = self._plan.levels, self.levels_in_use
+        outputs = run(self.net, _padded(images, self._plan.multiple), positions[wanted[-1]] + 1)
         levels = {}
-        for info, position in zip(self.features, positions, strict=True):
+        for info in self.features:
+            if info.name not in wanted:
+                continue
+            position = positions[info.name]
             level = outputs[position].permute(0, 3, 1, 2) if self._channels_last else outputs[position]
             levels[info.name] = _cropped(level, images, info.stride) if self._plan.multiple > 1 else level
         return levels

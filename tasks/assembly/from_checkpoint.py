@@ -23,7 +23,7 @@ def describe(settings: Settings, backbone: Backbone, classes: Sequence[str]) -> 
         "task": settings.task,
         "classes": list(classes),
         "backbone": settings.backbone.model_dump(),
-        "levels": [info.name for info in backbone.features],
+        "levels": list(backbone.levels_in_use),
         "head": settings.head.model_dump(),
         **sizes,
         "mean": list(backbone.mean),

@@ -36,7 +36,7 @@ def draw_objects(
         boxes: (n, 4), x_min y_min x_max y_max in pixels, the best object first.
         labels: (n,), positions in `classes`.
         scores: (n,).
-        masks: n of (H, W), drawn one by one.
+        masks: n of (H, W), taken one by one.
     """
     blended = image.astype(np.float32)
     for mask, label in zip(() if masks is None else masks, labels.tolist(), strict=False):

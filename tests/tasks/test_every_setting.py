@@ -23,11 +23,11 @@ from tests.writers import save_image
 Change = tuple[str, str, str]
 
 BASE = f"--backbone {NETWORK} --data.count 8 --data.workers 0 --batch-size 4 --epochs 2 --image-size 64"
-OF_DETECTORS = "--head.channels 32"
+OF_DETECTORS = "--head.channels 64"
 OF_REGIONS = "--head.representation 32 --head.rois-per-image 64"
 
 _DETECTOR: dict[str, Change] = {
-    "channels": ("64", "model", ""),
+    "channels": ("96", "model", ""),
     "score_threshold": ("0.3", "model", ""),
     "detections_per_image": ("7", "model", ""),
 }

@@ -70,7 +70,7 @@ def test_an_object_that_is_hidden_is_none(tmp_path: Path) -> None:
 
 
 def test_boxes_that_are_no_extent_move_as_boxes() -> None:
-    """Drawn wide of the object, or between pixels: a mirrored one is the mirror image, to the fraction of a pixel."""
+    """Wide of the object, or between pixels: a mirrored one is the mirror image, to the fraction of a pixel."""
     image, _, mask = _disk()
     wide, between = np.array([[5.0, 6, 90, 91]]), np.array([[18.25, 18.5, 78.75, 78.5]])
     transform = DetectionTransform(96, "light", masks=True)
