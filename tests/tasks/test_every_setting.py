@@ -100,7 +100,7 @@ HEADS: dict[str, dict[str, Change]] = {
     "deeplabv3plus": _SEGMENTER | _CHANNELS | _DROPOUT,
     "upernet": _SEGMENTER | _CHANNELS,
 }
-FAST = ("faster_rcnn", "retinanet", "fcos", "unet", "fpn", "deeplabv3")
+FAST = ("faster_rcnn", "fcos", "unet", "fpn")
 OPTIMIZERS: dict[str, dict[str, Change]] = {
     name: {
         "lr": ("0.123", "optimizer", ""),

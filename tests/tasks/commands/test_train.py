@@ -201,7 +201,7 @@ def _same_weights(one: Path, two: Path) -> bool:
     return set(a) == set(b) and all(torch.equal(value, b[key]) for key, value in a.items())
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
 def test_killed_and_resumed_equals_never_killed(tmp_path: Path, precision: str, finished: Path) -> None:
     """SIGKILL in the middle of the second epoch, between two saves, with workers that read ahead."""
     run = tmp_path / "killed"
@@ -224,7 +224,9 @@ def test_killed_and_resumed_equals_never_killed(tmp_path: Path, precision: str, 
     assert main(["--resume", "--output", str(run)]) == 0  # complete: nothing to do
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+)
 def test_interrupted_runs_save_where_they_stood(
     tmp_path: Path, number: signal.Signals, code: int, finished: Path
 ) -> None:

@@ -41,7 +41,9 @@ def _head(name: str) -> HeadSettings:
     return head(name, score_threshold=SCORE, **({"v2": True} if v2 else {}))
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name.endswith("v2") else ()) for name in PUBLISHED]
+)
 def test_torchvisions_published_detectors_load_strictly_and_find_the_same(name: str) -> None:
     torch.manual_seed(0)
     build, options = PUBLISHED[name]
