@@ -1,7 +1,10 @@
 """Modulated deformable convolution (DCNv2) that starts as the convolution it stands for."""
 
+import torch
 from torch import Tensor, nn
 from torchvision.ops import DeformConv2d, deform_conv2d
+
+torch.fx.wrap("deform_conv2d")  # a step of its own where the network is traced: it counts its offsets
 
 
 class ModulatedDeformConv2d(DeformConv2d):
