@@ -63,6 +63,7 @@ CHECKS: dict[str, Check] = {
     "annotation-id-zero": Check("warning", "annotations with the id 0", "pycocotools never matches them: --fix"),
     "image-leaked": Check("warning", "the same image in two splits", "val and test must not have been trained on"),
     "image-twice": Check("warning", "the same image twice in a split", "remove one of them"),
+    "split-missing": Check("warning", "splits that are named and are not there", "name them as they are"),
     "class-none": Check("warning", "no object at all", "label some"),
     "class-unused": Check("warning", "classes without objects", "remove them from the list, or label some"),
     "class-not-in-train": Check("warning", "classes that train has nothing of", "they cannot be learnt"),

@@ -1,7 +1,6 @@
 """COCO JSON: a file a split, beside folders of images, for boxes and for masks."""
 
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,28 +15,30 @@ from tasks.data.dataset.objects import Objects, build_table
 from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
-from tasks.data.findings import Findings, Place
+from tasks.data.findings import DataError, Finding, Findings, Place
+from tasks.data.formats.coco_files import find_files, locate
 from tasks.data.formats.coco_json import CocoAnnotation, CocoFile, CocoImage, Id, read_coco_json
 from tasks.data.formats.format import Format
+from tasks.data.formats.tree import Tree
 from tasks.data.images import check_image_files, read_image_size
+from tasks.data.masks.polygons import extent
 from tasks.data.masks.rasterizing import rasterized
 from tasks.data.masks.samples import MaskedSample, MaskedSamples
 
 BACKGROUND = "background"
-_EXPORT = "_annotations.coco.json"  # lies in the split's folder, among its images
-_SPLITS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 
 
-def recognise(folder: Path) -> bool:
-    return any(_split_file(folder, split) for split in _SPLITS)
+def recognise(tree: Tree) -> bool:
+    return bool(find_files(tree))
 
 
-def read(folder: Path, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[Any]:
-    """Read annotations/instances_{train,val,test}*.json or annotations/{train,val,test}.json, or the
-    {train,valid,test}/_annotations.coco.json of exports.
+def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[Any]:
+    """Read the annotation file of each split: its name or its folder says which (instances_train2017.json,
+    valid/_annotations.coco.json); one file alone is train.
 
     The classes are train's categories in the order of their ids, gaps closed. Images lie in the folder
-    of the file's name (instances_train2017.json: train2017/), in that of the split, or in images/.
+    of the file's name (instances_train2017.json: train2017/), in that of the split, in images/, beside the file, or
+    wherever a file of the name is.
 
     As masks there are the background and a class for every category. Where objects overlap the smaller one is seen;
     crowd regions are ignored.
@@ -47,16 +48,19 @@ def read(folder: Path, settings: DataSettings, annotations: Annotations, finding
             train lacks.
     """
     if annotations != "masks":
-        return _read_objects(folder, annotations == "polygons", findings)
-    data = _read_objects(folder, True, findings)
+        return _read_objects(tree, annotations == "polygons", findings)
+    data = _read_objects(tree, True, findings)
     splits = {split: _masked(samples) for split, samples in data.splits.items() if isinstance(samples, SampleTable)}
     return DataSet("COCO, polygons as masks", (BACKGROUND, *data.classes), splits, data.findings)
 
 
-def _read_objects(folder: Path, polygons: bool, findings: Findings) -> DataSet[Sample]:
-    files = {split: path for split in _SPLITS if (path := _split_file(folder, split)) is not None}
+def _read_objects(tree: Tree, polygons: bool, findings: Findings) -> DataSet[Sample]:
+    files = {split: tree.folder / path for split, path in find_files(tree).items()}
     if "train" not in files:
-        raise InputError(f"{folder}: has no train split; wanted is annotations/instances_train*.json")
+        raise InputError(
+            f"{tree.folder}: has no train split; wanted is annotations/instances_train*.json, here there is "
+            f"{', '.join(str(path.relative_to(tree.folder)) for path in files.values())}"
+        )
     classes: tuple[str, ...] = ()
     category_ids: dict[str, tuple[int, ...]] = {}
     splits: dict[str, SampleTable] = {}
@@ -68,7 +72,7 @@ def _read_objects(folder: Path, polygons: bool, findings: Findings) -> DataSet[S
         labels = _labels(path, categories, classes, findings)
         numbers = {name: number for number, name in categories.items()}
         category_ids[split] = tuple(numbers.get(name, -1) for name in classes)
-        splits[split] = _read_split(folder, path, content, labels, polygons, findings)
+        splits[split] = _read_split(tree, path, content, labels, polygons, findings)
     return DataSet("COCO", classes, splits, tuple(findings.found), category_ids)
 
 
@@ -91,24 +95,16 @@ class _Rasterized:
         return (self[position] for position in range(len(self)))
 
 
-def _split_file(folder: Path, split: str) -> Path | None:
-    annotations = folder / "annotations"
-    found = [path for name in _SPLITS[split] for path in sorted(annotations.glob(f"instances_{name}*.json"))]
-    found = list(dict.fromkeys(found)) or [
-        path
-        for name in _SPLITS[split]
-        for path in (annotations / f"{name}.json", folder / name / _EXPORT)
-        if path.is_file()
-    ]
-    if len(found) > 1:
-        names = " and ".join(str(path.relative_to(folder)) for path in found)
-        raise InputError(f"{folder}: {names} both look like the {split} split; keep one")
-    return found[0] if found else None
-
-
 def _categories(path: Path, content: CocoFile, findings: Findings) -> dict[int, str]:
-    categories = {item.id: item.name for item in sorted(content.categories, key=lambda item: item.id)}
-    if len(set(categories.values())) < len(content.categories):
+    listed = sorted(content.categories, key=lambda item: item.id)
+    used = {item.category_id for item in content.annotations}
+    groups = {item.supercategory for item in listed}
+    names = Counter(item.name for item in listed)
+    # Exports write a category for the group of the others, which nothing is of, perhaps with the name of one of them.
+    kept = [item for item in listed if item.id in used or not (item.name in groups or names[item.name] > 1)]
+    kept = kept if any(item.id in used for item in kept) else listed
+    categories = {item.id: item.name for item in kept}
+    if len(set(categories.values())) < len(kept):
         findings.add("class-twice", f"{path}: two categories share an id or a name")
     if not categories:
         raise InputError(f"{path}: lists no categories")
@@ -123,19 +119,19 @@ def _labels(path: Path, categories: dict[int, str], classes: tuple[str, ...], fi
 
 
 def _read_split(
-    folder: Path, path: Path, content: CocoFile, labels: dict[int, int], polygons: bool, findings: Findings
+    tree: Tree, path: Path, content: CocoFile, labels: dict[int, int], polygons: bool, findings: Findings
 ) -> SampleTable:
     if not content.images:
         raise InputError(f"{path}: lists no images")
-    root = _image_folder(folder, path, content.images[0].file_name)
-    images, sizes = _images(path, root, content.images, findings)
+    root, listed = locate(tree, path, content.images)
+    images, sizes = _images(path, root, listed, findings)
     names = [image.file_name for image in images]
     check_image_files(root, names, sizes, findings)
     place = {image.id: position for position, image in enumerate(images)}
     annotations, positions = _annotations(path, content, place, labels, findings)
     objects = Objects(
         image=[place[item.image_id] for item in annotations],
-        boxes=[(x, y, x + width, y + height) for x, y, width, height in (item.bbox for item in annotations)],
+        boxes=[_corners(path, item) for item in annotations],
         labels=[labels[item.category_id] for item in annotations],
         areas=[math.nan if item.area is None else item.area for item in annotations],
         crowd=[item.iscrowd in (1, "1") for item in annotations],
@@ -187,7 +183,7 @@ def _annotations(
             elif item.category_id not in known:
                 line = f"{here.text} has category {item.category_id}, which is not listed"
                 findings.add("class-unknown", line, place=here)
-    _report_ids(path, [item.id for item in items], findings)
+    _report_ids(path, [item.id for item in items if item.id is not None], findings)
     return [items[position] for position in positions], positions
 
 
@@ -210,26 +206,20 @@ def _size(image: Any, root: Path) -> tuple[float, float]:
     return read_image_size(root / image.file_name)
 
 
-def _image_folder(folder: Path, path: Path, example: str) -> Path:
-    if path.name == _EXPORT:
-        return path.parent
-    name = path.stem.removeprefix("instances_")
-    split = next(split for split in _SPLITS if name.startswith(split))
-    names = dict.fromkeys([name, *_SPLITS[split]])
-    candidates = [place / name for name in names for place in (folder, folder / "images")] + [folder / "images"]
-    for candidate in candidates:
-        if os.path.isfile(candidate / example):  # which takes names that are too long
-            return candidate
-    for candidate in candidates:
-        if candidate.is_dir():
-            return candidate
-    tried = ", ".join(f"{candidate.relative_to(folder)}/" for candidate in candidates)
-    raise InputError(f"{folder}: no folder of images for {path.name} (looked for {tried})")
+def _corners(path: Path, item: CocoAnnotation) -> tuple[float, float, float, float]:
+    if item.bbox is not None:
+        x, y, width, height = item.bbox
+        return x, y, x + width, y + height
+    box = extent(bytes(item.segmentation))
+    if box is None:
+        line = f"{path}: annotation {item.id} of image {item.image_id} has neither a bbox nor a segmentation"
+        raise DataError(Finding("annotation-unreadable", line))
+    return box
 
 
 FORMAT = Format(
     name="COCO",
-    layout="annotations/instances_train*.json or train/_annotations.coco.json",
+    layout="a .json file with images, annotations and categories, and folders of images",
     annotations=("boxes", "polygons", "masks"),
     precedence=2,
     recognise=recognise,

@@ -19,18 +19,19 @@ class CocoImage(msgspec.Struct, gc=False):
 
 
 class CocoAnnotation(msgspec.Struct, gc=False):
-    id: Id
     image_id: Id
     category_id: int
-    bbox: tuple[float, float, float, float]
+    id: Id | None = None
+    bbox: tuple[float, float, float, float] | None = None
     area: float | None = None
-    iscrowd: int | str | None = 0
+    iscrowd: bool | int | str | None = 0
     segmentation: msgspec.Raw = msgspec.Raw()
 
 
 class CocoCategory(msgspec.Struct, gc=False):
     id: int
     name: str
+    supercategory: str | None = None
 
 
 class CocoFile(msgspec.Struct, gc=False):

@@ -2,19 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from backbones import InputError
 from tasks.config import Annotations, DataSettings
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import Findings
+from tasks.data.formats.tree import Tree
 
-Reader = Callable[[Path, DataSettings, Annotations, Findings], DataSet[Any]]
-
-
-class LayoutError(InputError):
-    """What was asked for is not a data set of a known layout, or has not the annotations that are needed."""
+Reader = Callable[[Tree, DataSettings, Annotations, Findings], DataSet[Any]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +22,7 @@ class Format:
         annotations: what it can hold.
         precedence: where several recognise a folder, the lowest reads it.
         recognise: whether a folder is one, from a look at it.
-        read: (folder, settings, wanted annotations, findings) -> the data set. What it finds goes to the findings;
+        read: (tree, settings, wanted annotations, findings) -> the data set. What it finds goes to the findings;
             it raises an `InputError` for what cannot be read.
         settings: the data settings that are for this format alone.
     """
@@ -36,6 +31,6 @@ class Format:
     layout: str
     annotations: tuple[Annotations, ...]
     precedence: int
-    recognise: Callable[[Path], bool]
+    recognise: Callable[[Tree], bool]
     read: Reader
     settings: tuple[str, ...] = ()

@@ -1,6 +1,5 @@
 """Folders of images with folders of masks beside them, in the common layouts."""
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,33 +10,37 @@ from tasks.config import Annotations, DataSettings, SegmentationData
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings
 from tasks.data.formats.format import Format
+from tasks.data.formats.mask_pairs import by_split, find_pairs, of_one_folder, paired
+from tasks.data.formats.tree import SPLITS, LayoutError, Tree, joined
 from tasks.data.images import IMAGE_SUFFIXES, read_image_size
 from tasks.data.masks.mask_files import ClassMap, MaskFile, read_values
 from tasks.data.masks.samples import MaskedSample, MaskedSamples
 
-_SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
-_MASKS = ("masks", "mask", "labels", "annotations", "SegmentationClass")
+_MASKS = ("masks", "mask", "label", "labels", "annotations", "segmentationclass")
+_OTHER_FORMATS = (".json", ".txt", ".xml")
+_VOC_LISTS = "ImageSets/Segmentation"
 _IGNORED = ("unlabelled", "unlabeled", "void", "ignore")
 _VOC_IGNORED = 255
 _BINARY = {0, 255}
-_OTHER_FORMATS = (".json", ".txt")
 _MOST_CLASSES = 255  # and the label of what is ignored
 
 Pair = tuple[Path, Path]
 
 
-def recognise(folder: Path) -> bool:
+def recognise(tree: Tree) -> bool:
     try:
-        return bool(_find_splits(folder, Findings(going_on=True)))
-    except InputError:  # the folder of masks is there, and empty
+        return bool(_find_splits(tree, Findings(going_on=True))) or bool(_empty_masks(tree))
+    except InputError:  # two folders of masks
         return True
 
 
-def read(folder: Path, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[MaskedSample]:
-    """Images and masks of one of these layouts, paired by name; a mask may end in _mask, _label or _L:
+def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[MaskedSample]:
+    """Images and masks, paired by name, in two folders that differ by a word (image/label, images/masks, ...):
 
         train/images + train/masks, ...     images/train + masks/train, ...     train + trainannot, ... (CamVid)
         images + masks                      JPEGImages + SegmentationClass + ImageSets/Segmentation/train.txt, ... (VOC)
+
+    or in one. All masks may have an ending, or a beginning, of their own (_mask, _manual1), and another suffix.
 
     Classes are named by classes.txt, a line each: the name, and r g b for colour-coded masks. Without it they are
     the values in the masks, where 255 is ignored unless the masks hold 0 and 255 alone. The names unlabelled and void
@@ -50,7 +53,10 @@ def read(folder: Path, settings: DataSettings, annotations: Annotations, finding
         InputError: no train split, a missing mask, another size than the image's, a stray value.
     """
     assert isinstance(settings, SegmentationData)
-    splits = {split: pairs for split, pairs in _find_splits(folder, findings).items() if pairs}
+    folder = tree.folder
+    splits = {split: pairs for split, pairs in _find_splits(tree, findings).items() if pairs}
+    if empty := _empty_masks(tree):
+        raise InputError(f"{folder / empty[0]}: the mask folder is empty")
     if "train" not in splits:
         raise InputError(f"{folder}: has no images with masks to train on (train)")
     splits = {split: _whole(pairs, findings) for split, pairs in splits.items()}
@@ -69,43 +75,58 @@ def read(folder: Path, settings: DataSettings, annotations: Annotations, finding
     )
 
 
-def _find_splits(folder: Path, findings: Findings) -> dict[str, list[Pair]]:
-    lists = folder / "ImageSets" / "Segmentation"
-    if lists.is_dir():
-        images, masks = folder / "JPEGImages", folder / "SegmentationClass"
-        return {split: _listed(lists / f"{split}.txt", images, masks) for split in _SPLITS}
-    found: dict[str, list[Pair]] = {}
-    for split, names in _SPLITS.items():
-        for name in names:
-            candidates = [(folder / name / "images", folder / name / mask) for mask in _MASKS]
-            candidates += [(folder / "images" / name, folder / mask / name) for mask in _MASKS]
-            candidates += [(folder / name, folder / f"{name}annot"), (folder / name, folder / f"{name}_labels")]
-            for images, masks in candidates:
-                if images.is_dir() and _may_hold_masks(masks):
-                    found[split] = _paired(images, masks, findings)
-    if not found:
-        whole = [folder / mask for mask in _MASKS if (folder / "images").is_dir() and _may_hold_masks(folder / mask)]
-        found = {"train": _paired(folder / "images", whole[0], findings)} if whole else {}
-    return found
+def _find_splits(tree: Tree, findings: Findings) -> dict[str, list[Pair]]:
+    lists = _VOC_LISTS if _VOC_LISTS in tree.files else None
+    if lists:
+        images, masks = tree.folder / "JPEGImages", tree.folder / "SegmentationClass"
+        files = {split: tree.folder / lists / f"{split}.txt" for split in SPLITS}
+        return {split: _listed(file, images, masks) for split, file in files.items() if file.is_file()}
+    found = find_pairs(tree)
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for (images_in, masks_in), masks_there in found.items():
+        pairs[images_in] = []
+        named, without_mask, unused = paired(tree.images[images_in], masks_there)
+        pairs[images_in] = [(image, joined(masks_in, mask)) for image, mask in named]
+        if not named:
+            first = f"{without_mask[0]!r} and {unused[0]!r}" if without_mask and unused else ""
+            raise LayoutError(
+                f"{tree.folder}: found {tree.counts()}: looks like folders of masks, but no file names match: {first}; "
+                "give each mask the name of its image"
+            )
+        for name in without_mask:
+            image = tree.folder / images_in / name
+            line = f"{image}: has no mask in {tree.folder / masks_in}; add it or remove the image"
+            findings.add("mask-missing", line, image=image)
+        for name in unused:
+            line = f"{tree.folder / masks_in / name}: there is no image of this name in {tree.folder / images_in}"
+            findings.add("label-unlisted", line)
+    if not pairs and not _empty_masks(tree):
+        alone = of_one_folder(tree)
+        pairs = {place: [(image, joined(place, mask)) for image, mask in files] for place, files in alone.items()}
+    return {
+        split: [(tree.folder / image, tree.folder / mask) for image, mask in files]
+        for split, files in by_split(tree, pairs).items()
+    }
 
 
-def _may_hold_masks(folder: Path) -> bool:
-    """Whether it is a folder, and not one of another format: annotations/ may hold COCO's files, labels/ YOLO's."""
-    if not folder.is_dir() or any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):
-        return folder.is_dir()
-    return not any(path.suffix in _OTHER_FORMATS for path in folder.rglob("*"))
+def _empty_masks(tree: Tree) -> list[str]:
+    """Folders called as those of masks are that hold neither images nor another format's annotations."""
+    return [
+        place
+        for place in tree.files
+        if place.rpartition("/")[2].lower() in _MASKS
+        and next(tree.paths((*IMAGE_SUFFIXES, *_OTHER_FORMATS), below=place), None) is None
+    ]
 
 
 def _listed(file: Path, images: Path, masks: Path) -> list[Pair]:
-    if not file.is_file():
-        return []
     names = [line.split()[0] for line in _lines(file)]
     return [(_only(images, name), _only(masks, name)) for name in sorted(names)]
 
 
 def _lines(file: Path) -> list[str]:
     try:
-        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from None
 
@@ -113,26 +134,6 @@ def _lines(file: Path) -> list[str]:
 def _only(folder: Path, stem: str) -> Path:
     found = sorted(path for path in folder.glob(f"{stem}.*") if path.suffix.lower() in IMAGE_SUFFIXES)
     return found[0] if found else folder / f"{stem}.png"  # reported as missing when it is looked for
-
-
-def _paired(images: Path, masks: Path, findings: Findings) -> list[Pair]:
-    by_stem = {re.sub(r"(_mask|_label|_labels|_L)$", "", path.stem): path for path in _images(masks)}
-    if not by_stem:
-        raise InputError(f"{masks}: the mask folder is empty")
-    pairs = []
-    for image in _images(images):
-        if image.stem in by_stem:
-            pairs.append((image, by_stem.pop(image.stem)))
-        else:
-            line = f"{image}: has no mask in {masks}; add it or remove the image"
-            findings.add("mask-missing", line, image=image)
-    for mask in by_stem.values():
-        findings.add("label-unlisted", f"{mask}: there is no image of this name in {images}")
-    return pairs
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _whole(pairs: Sequence[Pair], findings: Findings) -> list[Pair]:

@@ -11,8 +11,9 @@ from tasks.config import SHAPES, Annotations, DataSettings, attributes_by_name, 
 from tasks.data.dataset.merging import merge
 from tasks.data.dataset.splits import DataSet, with_val
 from tasks.data.findings import Findings
-from tasks.data.formats.format import Format, LayoutError
+from tasks.data.formats.format import Format
 from tasks.data.formats.shapes import masked_shapes_data, shapes_data
+from tasks.data.formats.tree import LayoutError, Tree
 from tasks.data.masks.labels import IGNORE
 
 
@@ -38,10 +39,10 @@ def open_data(
         make = masked_shapes_data if annotations == "masks" else shapes_data
         return make(settings.count, settings.image_size)
     findings = findings or Findings()
-    folders = [Path(path) for path in (settings.path, *settings.also)]
-    formats = [_format_of(folder, annotations) for folder in folders]
+    trees = [Tree.of(Path(path)) for path in (settings.path, *settings.also)]
+    formats = [_format_of(tree, annotations) for tree in trees]
     _check_use(settings, formats)
-    parts = [one.read(folder, settings, annotations, findings) for one, folder in zip(formats, folders, strict=True)]
+    parts = [one.read(tree, settings, annotations, findings) for one, tree in zip(formats, trees, strict=True)]
     if not any("val" in part.splits for part in parts):
         # Of each folder by itself, so that merging in another one moves no image between train and val.
         parts = [_with_val(part, settings, findings) for part in parts]
@@ -69,24 +70,25 @@ def _check_use(settings: DataSettings, formats: Sequence[Format]) -> None:
                     refuse_unused(settings, name, f"is for {one.name}; {settings.path} is {found}")
 
 
-def _format_of(folder: Path, annotations: Annotations) -> Format:
+def _format_of(tree: Tree, annotations: Annotations) -> Format:
+    folder = tree.folder
+    if not any(tree.files.values()):
+        raise LayoutError(f"{folder}: the data folder is empty")
     able = [one for one in _formats() if annotations in one.annotations]
     for one in able:
-        if one.recognise(folder):
+        if one.recognise(tree):
             return one
-    if not folder.is_dir():
-        raise LayoutError(f"{folder}: there is no such data folder")
-    if not any(folder.iterdir()):
-        raise LayoutError(f"{folder}: the data folder is empty")
     for other in _formats():
-        if other not in able and other.recognise(folder):
+        if other not in able and other.recognise(tree):
             names = _either([one.name for one in able])
             held = " and ".join(other.annotations)
             raise LayoutError(
                 f"{folder}: this is {other.name}, with {held} and no {annotations}; take {names} for them"
             )
     layouts = _either([f"{one.layout} ({one.name})" for one in able])
-    raise LayoutError(f"{folder}: no layout of {annotations} that is known here; wanted are {layouts}")
+    raise LayoutError(
+        f"{folder}: found {tree.counts()}: no layout of {annotations} that is known here; wanted are {layouts}"
+    )
 
 
 @cache

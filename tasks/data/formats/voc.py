@@ -1,10 +1,12 @@
-"""Pascal VOC: Annotations/*.xml, JPEGImages/, ImageSets/Main/{train,val,test}.txt."""
+"""Pascal VOC: an XML file an image, in whatever folders; splits from lists (ImageSets/Main), folders, or none."""
 
+import difflib
+import os
 import re
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 
 from backbones import InputError, nearest
 from tasks.config import Annotations, DataSettings, DetectionData
@@ -12,37 +14,35 @@ from tasks.data.dataset.objects import Objects, build_table
 from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
-from tasks.data.findings import DataError, Finding, Findings, Place
+from tasks.data.findings import Findings, Place
 from tasks.data.formats.format import Format
-from tasks.data.images import check_image_files, read_image_size
+from tasks.data.formats.tree import SPLITS, LayoutError, Tree, joined, split_of, stem_of, suffix_of
+from tasks.data.formats.voc_xml import VocAnnotation, read_voc_xml
+from tasks.data.images import IMAGE_SUFFIXES, check_image_files
 
-_SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
-_EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+_ROOT = re.compile(rb"<annotation[\s>]")
+_LOOKED_AT = 4096  # bytes of a file, to see what it is
+_LISTS = ("ImageSets/Main", "ImageSets")
+_ALL_BUT_TEST = "trainval"
 
 
-def recognise(folder: Path) -> bool:
-    return (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir()
-
-
-@dataclass(frozen=True)
-class _Object:
-    name: str
-    box: tuple[float, float, float, float]
+def recognise(tree: Tree) -> bool:
+    return bool(_xml_folders(tree))
 
 
 @dataclass(frozen=True)
-class _Annotation:
-    path: Path
-    image: Path
-    width: float
-    height: float
-    objects: tuple[_Object, ...]
+class _Pair:
+    """An annotation and its image, as paths from the folder; the image where there is one."""
+
+    annotation: str
+    image: str | None
 
 
-def read(folder: Path, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[Sample]:
-    """Read the splits that ImageSets/Main lists.
+def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[Sample]:
+    """Read every XML file with the image of its name: in the same folder, or in the one that shares most names.
 
-    Classes are the names in train, in alphabetical order. Coordinates are taken as they stand: x_max
+    The splits are those of lists of names (ImageSets/Main/{train,val,test}.txt), else of folders called so, else all
+    is train. Classes are the names in train, in alphabetical order. Coordinates are taken as they stand: x_max
     and y_max are the far edge, as labelImg writes them. With `voc_one_based` they count pixels from 1 and include the
     last, as in the original challenge: 1 is taken from x_min and y_min. Objects marked "difficult" are objects.
 
@@ -50,23 +50,200 @@ def read(folder: Path, settings: DataSettings, annotations: Annotations, finding
         InputError: a file is missing or unreadable, or val or test has a class that train lacks.
     """
     assert isinstance(settings, DetectionData)
-    read_splits = {split: _read_split(folder, split, findings) for split in ("train", "val", "test")}
-    found = {split: items for split, items in read_splits.items() if items is not None}
-    if "train" not in found:
-        raise InputError(f"{folder / 'ImageSets/Main/train.txt'}: missing; it names the train images")
+    pairs = _pairs(tree)
+    place = _list_folder(tree, pairs)
+    chosen = _of_folders(tree, pairs, findings) if place is None else _of_lists(tree, place, pairs, findings)
+    found: dict[str, list[VocAnnotation]] = {}
+    for split, files in chosen.items():
+        found[split] = []
+        for annotation, image in files:
+            with findings.skipping():
+                found[split].append(read_voc_xml(annotation, image))
     classes = tuple(sorted({item.name for annotation in found["train"] for item in annotation.objects}))
     if not classes:
-        raise InputError(f"{folder}: no object in any of the {len(found['train'])} training annotations")
-    images = folder / "JPEGImages"
-    splits = {split: _index(items, images, classes, settings.voc_one_based, findings) for split, items in found.items()}
-    _report_unlisted(folder, {annotation.path for items in found.values() for annotation in items}, findings)
+        raise InputError(f"{tree.folder}: no object in any of the {len(found['train'])} training annotations")
+    splits = {split: _index(items, classes, settings.voc_one_based, findings) for split, items in found.items()}
+    _report_unlisted(tree, pairs, {annotation for files in chosen.values() for annotation, _ in files}, findings)
     return DataSet("Pascal VOC", classes, splits, tuple(findings.found))
 
 
+def _xml_folders(tree: Tree) -> list[str]:
+    """The directories with XML files of this kind: the first of each is looked into."""
+    found = []
+    for directory in tree.files:
+        names = tree.named(directory, (".xml",))
+        if names and _is_voc(tree.folder / directory / names[0]):
+            found.append(directory)
+    return found
+
+
+def _is_voc(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            start = file.read(_LOOKED_AT)
+    except OSError:
+        return False
+    # One that is empty or cut short is said to be so when it is read.
+    return bool(_ROOT.search(start.replace(b"\0", b""))) or path.parent.name == "Annotations"
+
+
+def _pairs(tree: Tree) -> list[_Pair]:
+    """Every annotation with its image.
+
+    Raises:
+        InputError: not one has an image of its name, or one has two.
+    """
+    pairs: list[_Pair] = []
+    for directory in _xml_folders(tree):
+        files = tree.named(directory, (".xml",))
+        images = _by_stem(tree, _image_folder(tree, directory, {stem_of(name) for name in files}))
+        for name in files:
+            stem = stem_of(name)
+            image = images.get(stem)
+            if image is None and len(elsewhere := tree.by_stem.get(stem, ())) == 1:
+                image = elsewhere[0]
+            pairs.append(_Pair(joined(directory, name), image))
+    if not any(pair.image for pair in pairs):
+        raise LayoutError(f"{tree.folder}: {_nothing_fits(tree, pairs)}")
+    return pairs
+
+
+def _image_folder(tree: Tree, directory: str, stems: set[str]) -> str | None:
+    """The directory whose images have the most of these names, the nearest one of several."""
+
+    def fit(place: str) -> tuple[int, bool, bool, int]:
+        shared = len(stems & {stem_of(name) for name in tree.images[place]})
+        same_split = split_of(place) == split_of(directory)
+        return shared, place == directory, same_split, _shared(place, directory)
+
+    best = max(tree.images, key=fit, default=None)
+    return best if best is not None and fit(best)[0] else None
+
+
+def _shared(first: str, second: str) -> int:
+    """How many folders two paths have in common from the beginning."""
+    pairs = zip(PurePosixPath(first).parts, PurePosixPath(second).parts, strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+
+
+def _by_stem(tree: Tree, directory: str | None) -> dict[str, str]:
+    images: dict[str, str] = {}
+    for name in tree.images[directory] if directory is not None else ():
+        path = joined(directory or ".", name)
+        if (other := images.setdefault(stem_of(name), path)) != path:
+            raise InputError(f"{tree.folder / other} and {name} beside it: which one is annotated? Keep one of a name")
+    return images
+
+
+def _nothing_fits(tree: Tree, pairs: Sequence[_Pair]) -> str:
+    text = f"found {tree.counts()}: looks like Pascal VOC, but "
+    if not tree.images:
+        return f"{text}there are no images; put them beside the annotations"
+    names = [name for files in tree.images.values() for name in files]
+    first = pairs[0].annotation.rpartition("/")[2]
+    near = difflib.get_close_matches(stem_of(first), map(stem_of, names), n=1, cutoff=0)
+    image = next(name for name in names if stem_of(name) == near[0]) if near else names[0]
+    return f"{text}no file names match: {first!r} and {image!r}; give each image the name of its annotation"
+
+
+def _list_folder(tree: Tree, pairs: Sequence[_Pair]) -> str | None:
+    """Where lists of names stand that make the splits."""
+    for name in _LISTS:
+        for directory in tree.files:
+            if directory == name or directory.endswith(f"/{name}"):
+                return directory
+    stems = {stem_of(pair.annotation) for pair in pairs}
+    for directory in tree.files:
+        lists = [file for files in _lists_in(tree, directory).values() for file in files]
+        lines = [line for file in lists for line in _lines(tree.folder / file)]
+        if any(_stem_in(line, stems) for line in lines):
+            return directory
+    return None
+
+
+def _lists_in(tree: Tree, directory: str) -> dict[str, list[str]]:
+    """The lists of each split in a directory."""
+    names = {stem_of(name).lower(): joined(directory, name) for name in tree.named(directory, (".txt",))}
+    found = {split: [names[word] for word in words if word in names] for split, words in SPLITS.items()}
+    if not found["train"] and _ALL_BUT_TEST in names and not found["val"]:
+        found["train"] = [names[_ALL_BUT_TEST]]
+    return {split: files for split, files in found.items() if files}
+
+
+def _of_lists(
+    tree: Tree, directory: str, pairs: Sequence[_Pair], findings: Findings
+) -> dict[str, list[tuple[Path, Path]]]:
+    lists = _lists_in(tree, directory)
+    if "train" not in lists:
+        raise InputError(f"{tree.folder / directory / 'train.txt'}: missing; it names the train images")
+    by_stem = {stem_of(pair.annotation): pair for pair in pairs}
+    chosen: dict[str, list[tuple[Path, Path]]] = {}
+    for split, files in lists.items():
+        if len(files) > 1:
+            names = " and ".join(files)
+            raise InputError(f"{tree.folder}: {names} both list the {split} split; keep one")
+        listing = tree.folder / files[0]
+        chosen[split] = []
+        lines = _lines(listing)
+        if not lines:
+            raise InputError(f"{listing}: names no image")
+        for stem in dict.fromkeys(_stem_in(line, by_stem.keys() | tree.by_stem.keys()) or line for line in lines):
+            pair = by_stem.get(stem) or _without_annotation(tree, pairs, stem)
+            if pair.image is None:
+                image = tree.folder / _image_place(pairs) / f"{stem}.jpg"
+                findings.add("image-missing", f"{image}: missing, but {listing} names it", image=image)
+            else:
+                chosen[split].append((tree.folder / pair.annotation, tree.folder / pair.image))
+    return chosen
+
+
+def _without_annotation(tree: Tree, pairs: Sequence[_Pair], stem: str) -> _Pair:
+    """Reported as missing when it is read."""
+    place = pairs[0].annotation.rpartition("/")[0] or "."
+    return _Pair(joined(place, f"{stem}.xml"), next(iter(tree.by_stem.get(stem, ())), None))
+
+
+def _image_place(pairs: Sequence[_Pair]) -> str:
+    return next(pair.image for pair in pairs if pair.image).rpartition("/")[0]
+
+
+def _of_folders(tree: Tree, pairs: Sequence[_Pair], findings: Findings) -> dict[str, list[tuple[Path, Path]]]:
+    found: dict[str, list[tuple[Path, Path]]] = {}
+    for pair in pairs:
+        if pair.image is None:
+            line = f"{tree.folder / pair.annotation}: there is no image of this name"
+            findings.add("image-missing", line, image=tree.folder / f"{pair.annotation.removesuffix('.xml')}.jpg")
+            continue
+        split = split_of(pair.annotation.rpartition("/")[0]) or split_of(pair.image.rpartition("/")[0]) or "train"
+        found.setdefault(split, []).append((tree.folder / pair.annotation, tree.folder / pair.image))
+    if "train" not in found:
+        raise LayoutError(f"{tree.folder}: {' and '.join(found)} alone; wanted are images to train on, in train/")
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from None
+
+
+def _stem_in(line: str, known: Iterable[str]) -> str | None:
+    """The name of a line, which may have a path before it, a suffix, or the original challenge's flag behind."""
+    without_flag = re.sub(r"\s+-?[01]$", "", line)
+    for text in (line, without_flag, without_flag.replace("\\", "/").rpartition("/")[2]):
+        if text in known:
+            return text
+        if suffix_of(text) in IMAGE_SUFFIXES | {".xml"} and stem_of(text) in known:
+            return stem_of(text)
+    return None
+
+
 def _index(
-    annotations: Sequence[_Annotation], images: Path, classes: tuple[str, ...], one_based: bool, findings: Findings
+    annotations: Sequence[VocAnnotation], classes: tuple[str, ...], one_based: bool, findings: Findings
 ) -> SampleTable:
-    names = [annotation.image.name for annotation in annotations]
+    images = Path(os.path.commonpath([annotation.image.parent for annotation in annotations] or [Path()]))
+    names = [annotation.image.relative_to(images).as_posix() for annotation in annotations]
     sizes = [(annotation.width, annotation.height) for annotation in annotations]
     check_image_files(images, names, sizes, findings)
     objects, places = Objects(), []
@@ -86,91 +263,16 @@ def _index(
     return build_table(names, images, sizes, objects, places.__getitem__, findings=findings)
 
 
-def _report_unlisted(folder: Path, listed: set[Path], findings: Findings) -> None:
+def _report_unlisted(tree: Tree, pairs: Sequence[_Pair], used: set[Path], findings: Findings) -> None:
     left_out = {finding.image.stem for finding in findings.found if finding.image is not None}  # listed, and left out
-    for path in sorted(set((folder / "Annotations").glob("*.xml")) - listed):
-        if path.stem not in left_out:
+    for path in sorted(tree.folder / pair.annotation for pair in pairs):
+        if path not in used and path.stem not in left_out:
             findings.add("label-unlisted", f"{path}: no split lists it")
-
-
-def _read_split(folder: Path, split: str, findings: Findings) -> list[_Annotation] | None:
-    listings = [folder / "ImageSets" / "Main" / f"{name}.txt" for name in _SPLIT_NAMES[split]]
-    listing = next((path for path in listings if path.is_file()), None)
-    if listing is None:
-        return None
-    try:
-        lines = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{listing}: cannot be read: {error}") from None
-    if not lines:
-        raise InputError(f"{listing}: names no image")
-    images = {path.stem: path for path in (folder / "JPEGImages").iterdir() if path.suffix in _EXTENSIONS}
-    # The original challenge writes a flag behind each name.
-    names = [line if line in images else re.sub(r"\s+-?[01]$", "", line) for line in lines]
-    annotations = []
-    for name in dict.fromkeys(names):
-        if name not in images:
-            line = f"{folder / 'JPEGImages' / name}.jpg: missing, but {listing} names it"
-            findings.add("image-missing", line, image=folder / "JPEGImages" / f"{name}.jpg")
-            continue
-        with findings.skipping():
-            annotations.append(_read_xml(folder / "Annotations" / f"{name}.xml", images[name]))
-    return annotations
-
-
-def _read_xml(path: Path, image: Path) -> _Annotation:
-    try:
-        root = ElementTree.parse(path).getroot()
-        width, height = _size(root) or read_image_size(image)
-        objects = tuple(
-            _Object(
-                name=_text(item, "name"),
-                box=(
-                    _number(item, "bndbox/xmin"),
-                    _number(item, "bndbox/ymin"),
-                    _number(item, "bndbox/xmax"),
-                    _number(item, "bndbox/ymax"),
-                ),
-            )
-            for item in root.iter("object")
-        )
-    except FileNotFoundError:
-        line = f"{path}: missing; {image.name} has no annotation"
-        raise DataError(Finding("annotation-unreadable", line, image)) from None
-    except DataError:  # of the image's size
-        raise
-    except (ElementTree.ParseError, LookupError, OSError, ValueError) as error:
-        line = f"{path}: not a readable Pascal VOC annotation: {error}"
-        raise DataError(Finding("annotation-unreadable", line, image)) from None
-    return _Annotation(path, image, width, height, objects)
-
-
-def _size(root: ElementTree.Element) -> tuple[float, float] | None:
-    """(width, height) as the file gives them; some tools leave them out, or write 0."""
-    if root.find("size") is None:
-        return None
-    width, height = _number(root, "size/width"), _number(root, "size/height")
-    return (width, height) if width > 0 and height > 0 else None
-
-
-def _text(element: ElementTree.Element, path: str) -> str:
-    text = element.findtext(path)
-    if text is None or not text.strip():
-        raise ValueError(f"<{element.tag}> has no {path}")
-    return text.strip()
-
-
-def _number(element: ElementTree.Element, path: str) -> float:
-    text = _text(element, path)
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{path} is {text!r}, not a number") from None
 
 
 FORMAT = Format(
     name="Pascal VOC",
-    layout="Annotations/, JPEGImages/ and ImageSets/Main/",
+    layout=".xml files beside their images, or in Annotations/ with JPEGImages/ and ImageSets/Main/",
     annotations=("boxes",),
     precedence=4,
     recognise=recognise,

@@ -60,24 +60,48 @@ class MaskFile:
         return self.classes.labels(read_values(self.path, self.classes.colours), self.path)
 
 
-def read_values(path: Path, colours: dict[tuple[int, int, int], int]) -> NDArray[np.uint16]:
-    """The values of a mask file (H, W): grey levels, palette positions, or those of its colours.
+def read_numbers(path: Path) -> NDArray[np.int64]:
+    """The numbers of a mask of objects (H, W): grey levels, palette positions, or colours as numbers; 0 is none.
 
     Raises:
-        InputError: missing, unreadable, or in colours without a table of them.
+        InputError: missing or unreadable.
     """
+    image = _opened(path)
+    if image.mode in ("L", "P", "1") or image.mode.startswith("I"):
+        return np.asarray(image).astype(np.int64)
+    pixels = np.asarray(image.convert("RGB")).astype(np.int64)
+    if (pixels == pixels[..., :1]).all():
+        return pixels[..., 0]
+    return pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+
+
+def _opened(path: Path) -> Image.Image:
     try:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file)
-            if image.mode in ("L", "P", "1") or image.mode.startswith("I"):
-                return np.asarray(image).astype(np.uint16)
-            pixels = np.asarray(image.convert("RGB")).astype(np.uint32)
+            image.load()
+            # A GIF has nothing but palettes, in any order: where they are grey its values are what they say.
+            colours = np.asarray(image.convert("RGB")) if file.format == "GIF" else None
+            grey = colours is not None and bool((colours == colours[..., :1]).all())
+            return image.convert("L") if grey else image
     except FileNotFoundError:
         line = f"{path}: the mask is missing; restore it or remove its image"
         raise DataError(Finding("mask-missing", line)) from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         line = f"{path}: not a readable mask ({' '.join(str(error).split())}); replace it"
         raise DataError(Finding("mask-unreadable", line)) from None
+
+
+def read_values(path: Path, colours: dict[tuple[int, int, int], int]) -> NDArray[np.uint16]:
+    """The values of a mask file (H, W): grey levels, palette positions, or those of its colours.
+
+    Raises:
+        InputError: missing, unreadable, or in colours without a table of them.
+    """
+    image = _opened(path)
+    if image.mode in ("L", "P", "1") or image.mode.startswith("I"):
+        return np.asarray(image).astype(np.uint16)
+    pixels = np.asarray(image.convert("RGB")).astype(np.uint32)
     if not colours:
         if (pixels == pixels[..., :1]).all():
             return pixels[..., 0].astype(np.uint16)  # grey, saved in three equal channels

@@ -48,6 +48,37 @@ def object_mask(segmentation: bytes, size: tuple[int, int], where: str) -> NDArr
         raise DataError(Finding("polygon-broken", line)) from None
 
 
+def extent(segmentation: bytes) -> tuple[float, float, float, float] | None:
+    """The box (x_min, y_min, x_max, y_max) around polygons or a run-length encoding in JSON text; None for nothing."""
+    content: Any = msgspec.json.decode(segmentation) if segmentation else None
+    if isinstance(content, dict):
+        height, width = content["size"]
+        x, y, across, down = coco_mask.toBbox(_packed(content, (width, height))).tolist()
+        return x, y, x + across, y + down
+    corners = [value for polygon in content or [] for value in polygon]
+    if not corners:
+        return None
+    return min(corners[::2]), min(corners[1::2]), max(corners[::2]), max(corners[1::2])
+
+
+def packed_runs(pixels: NDArray[np.int64], size: tuple[int, int]) -> str:
+    """COCO's compressed run lengths of some pixels.
+
+    Args:
+        pixels: (n,) their numbers, counted down the first column, then the next; in order, none twice.
+        size: (width, height) of the image.
+    """
+    width, height = size
+    breaks = np.flatnonzero(np.diff(pixels) > 1)
+    starts = pixels[np.concatenate([[0], breaks + 1])]
+    ends = pixels[np.concatenate([breaks, [len(pixels) - 1]])] + 1
+    edges = np.stack([starts, ends], axis=1).reshape(-1)
+    counts = np.diff(edges, prepend=0, append=width * height)
+    counts = counts[:-1] if counts[-1] == 0 else counts
+    text: bytes = coco_mask.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)["counts"]
+    return text.decode()
+
+
 # pycocotools takes whatever it is given: numbers beyond all bounds for memory, missing runs for what memory holds.
 
 

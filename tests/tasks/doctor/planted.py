@@ -149,6 +149,14 @@ def _line(text: str) -> Callable[[Path], None]:
     return plant
 
 
+def _yaml(**entries: str) -> Callable[[Path], None]:
+    def plant(folder: Path) -> None:
+        content = json.loads((folder / "data.yaml").read_text())
+        (folder / "data.yaml").write_text(json.dumps(content | entries))
+
+    return plant
+
+
 def _nothing(split: str) -> Callable[[Path], None]:
     return _without(split, lambda item: False)
 
@@ -201,6 +209,7 @@ PLANTED: dict[str, tuple[str, Callable[[Path], Any], set[str]]] = {
     "broken XML": ("voc", lambda d: (d / "Annotations/t0.xml").write_text("<annotation"), {"annotation-unreadable"}),
     "broken JSON": ("coco", lambda d: (d / VAL).write_text("{"), {"annotation-unreadable"}),
     "a YOLO line of words": ("yolo", _line("red 0.5 0.5 0.1 0.1"), {"annotation-unreadable"}),
+    "a val split that is not there": ("yolo", _yaml(val="images/other"), {"split-missing"}),
     "a YOLO line too short": ("yolo", _line("1 0.5 0.5 0.1"), {"annotation-unreadable"}),
     "an annotation of no image": ("coco", one_more(image_id=99), {"annotation-orphan"}),
     "an annotation of no category": ("coco", first_object(category_id=99), {"class-unknown"}),

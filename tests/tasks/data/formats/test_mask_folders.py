@@ -145,7 +145,7 @@ def _stray(folder: Path) -> None:
 
 
 def _no_train(folder: Path) -> None:
-    (folder / "train").rename(folder / "other")
+    (folder / "train").rename(folder / "test")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from backbones import InputError
 from tasks.config import Annotations
 from tasks.data.formats import coco, mask_folders, voc, yolo
 from tasks.data.formats.opening import open_data
+from tasks.data.formats.tree import Tree
 from tests.heads import data_for
 from tests.tasks.doctor.planted import CLEAN
 
@@ -19,18 +20,26 @@ OWNERS = {"coco": "COCO", "voc": "Pascal VOC", "yolo": "YOLO", "masks": "mask fo
 @pytest.mark.parametrize("form", OWNERS)
 def test_one_format_recognises_a_folder(form: str, tmp_path: Path) -> None:
     folder = CLEAN[form](tmp_path / "data")
-    assert [name for name, one in FORMATS.items() if one.recognise(folder)] == [OWNERS[form]]
+    assert [name for name, one in FORMATS.items() if one.recognise(Tree.of(folder))] == [OWNERS[form]]
     (tmp_path / "empty").mkdir()
-    assert not any(one.recognise(tmp_path / "empty") for one in FORMATS.values())
+    assert not any(one.recognise(Tree.of(tmp_path / "empty")) for one in FORMATS.values())
 
 
 @pytest.mark.parametrize(
     ("form", "annotations", "message"),
     [
-        ("voc", "polygons", "this is Pascal VOC, with boxes and no polygons; take COCO or YOLO for them"),
+        (
+            "voc",
+            "polygons",
+            "this is Pascal VOC, with boxes and no polygons; take COCO, YOLO or instance masks",
+        ),
         ("voc", "masks", "this is Pascal VOC, with boxes and no masks; take mask folders or COCO for them"),
         ("yolo", "masks", "this is YOLO, with boxes and polygons and no masks; take mask folders or COCO for them"),
-        ("masks", "boxes", "this is mask folders, with masks and no boxes; take COCO, YOLO or Pascal VOC for them"),
+        (
+            "masks",
+            "boxes",
+            "this is mask folders, with masks and no boxes; take COCO, YOLO, Pascal VOC or",
+        ),
     ],
 )
 def test_what_a_format_cannot_hold_is_said(form: str, annotations: Annotations, message: str, tmp_path: Path) -> None:
@@ -46,6 +55,7 @@ def test_annotations_of_coco_are_no_masks(tmp_path: Path) -> None:
     assert open_data(data_for("masks", path=str(folder)), "masks").layout == "COCO, polygons as masks"
     for name in ("images", "masks"):
         (tmp_path / "other" / name).mkdir(parents=True)
+    (tmp_path / "other/images/a.png").touch()
     with pytest.raises(InputError, match="masks: the mask folder is empty"):
         open_data(data_for("masks", path=str(tmp_path / "other")), "masks")
 
@@ -67,6 +77,6 @@ def test_a_folder_of_masks_that_cannot_be_read_is_not_passed_over(tmp_path: Path
     """Another val split would be taken from train."""
     folder = CLEAN["masks"](tmp_path / "data")
     for file in sorted((folder / "val/masks").iterdir()):
-        file.rename(file.with_suffix(".gif"))
+        file.rename(file.with_suffix(".raw"))
     with pytest.raises(InputError, match="masks: the mask folder is empty"):
         open_data(data_for("masks", path=str(folder)), "masks")

@@ -1,0 +1,156 @@
+"""Which mask belongs to which image, by the names of folders and files."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from itertools import takewhile
+from pathlib import PurePosixPath
+
+from backbones import InputError
+from tasks.data.formats.tree import SPLITS, Tree, joined, shown, split_of, stem_of, suffix_of
+
+Pair = tuple[str, str]
+
+# What folders of each kind are called, in the singular and without what stands between words.
+_IMAGES = frozenset({"image", "img", "jpegimage", "photo", "original", "raw", "input", "rgb", "frame"})
+_CLASSES = frozenset({"mask", "label", "labelid", "annotation", "annot", "gt", "groundtruth", "target", "semantic"})
+_CLASSES |= {"segmentation", "seg", "segmentationclass", "manual", "1stmanual"}
+_OBJECTS = frozenset({"instance", "segmentationobject", "instancemask"})
+_LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif")
+_LEAST_SHARE = 0.4  # of the files of a folder of both, that are masks
+
+
+def _word(name: str) -> str:
+    word = re.sub(r"[^a-z0-9]", "", name.lower())
+    return word.removesuffix("s") if len(word) > 2 else word
+
+
+def _without_kind(directory: str, words: Collection[str]) -> str | None:
+    """The path of a folder without the part that says what it holds, or None where none says it."""
+    parts = [part for part in PurePosixPath(directory).parts if part != "."]
+    for number in reversed(range(len(parts))):
+        if _word(parts[number]) in words:
+            return "/".join(parts[:number] + parts[number + 1 :])
+        for split in (name for names in SPLITS.values() for name in names):  # trainannot, train_labels
+            rest = parts[number].lower().removeprefix(split)
+            if rest != parts[number].lower() and _word(rest) in words:
+                return "/".join([*parts[:number], parts[number][: len(split)], *parts[number + 1 :]])
+    return None
+
+
+def find_pairs(tree: Tree, *, objects: bool = False) -> dict[tuple[str, str], list[str]]:
+    """The folders of masks of classes, or of objects, with the folder of their images.
+
+    Returns:
+        (folder of images, folder of masks) -> the masks' names.
+
+    Raises:
+        InputError: two folders hold masks of the same images.
+    """
+    words, others = (_OBJECTS, _CLASSES) if objects else (_CLASSES, _OBJECTS)
+    images: dict[str, str] = {}
+    masks: dict[str, list[str]] = {}
+    for directory in tree.images:
+        if (key := _without_kind(directory, words)) is not None:
+            masks.setdefault(key, []).append(directory)
+        elif _without_kind(directory, others) is None:
+            named = _without_kind(directory, _IMAGES)
+            key = directory if named is None else named
+            if named is not None or key not in images:
+                images["" if key == "." else key] = directory
+    found: dict[tuple[str, str], list[str]] = {}
+    for key, places in masks.items():
+        if key not in images:
+            continue
+        if len(places) > 1:
+            names = " and ".join(shown(place) for place in places)
+            raise InputError(f"{tree.folder}: {names} both hold masks of {shown(images[key])}; keep one")
+        found[images[key], places[0]] = list(tree.images[places[0]])
+    return found
+
+
+def paired(images: Sequence[str], masks: Sequence[str]) -> tuple[list[Pair], list[str], list[str]]:
+    """By the same stem; else by what is left of the stems without what all images, and all masks, have in common.
+
+    Returns:
+        The pairs, images without a mask, and masks without an image.
+    """
+    plain = _matched(images, masks, stem_of, stem_of)
+    stems = [_affixes([stem_of(name) for name in names]) for names in (images, masks)]
+    cut = [lambda name, ends=ends: _cut(stem_of(name), ends) for ends in stems]
+    choices = [plain, _matched(images, masks, stem_of, cut[1]), _matched(images, masks, cut[0], cut[1])]
+    if len(masks) == 1 and len(images) == 1:
+        first, second = stem_of(images[0]), stem_of(masks[0])
+        if first in second or second in first:
+            choices.append({images[0]: masks[0]})
+    best = max(choices, key=len)
+    lonely = [name for name in images if name not in best]
+    unused = set(masks) - set(best.values())
+    return list(best.items()), lonely, [name for name in masks if name in unused]
+
+
+def _matched(images: Sequence[str], masks: Sequence[str], of_image: object, of_mask: object) -> dict[str, str]:
+    by_key: dict[str, str] = {}
+    for mask in masks:
+        by_key[of_mask(mask)] = mask  # type: ignore[operator]
+    if len(by_key) < len(masks):
+        return {}
+    keys = {image: of_image(image) for image in images}  # type: ignore[operator]
+    if len(set(keys.values())) < len(keys):
+        return {}
+    return {image: by_key[key] for image, key in keys.items() if key in by_key}
+
+
+def _affixes(stems: Sequence[str]) -> tuple[int, int]:
+    """How long a beginning and an end all of several stems have in common."""
+    if len(stems) < 2:
+        return 0, 0
+    start, end = _common(stems), _common([stem[::-1] for stem in stems])
+    shortest = min(map(len, stems))
+    return (start, end) if start + end <= shortest else (0, min(end, shortest))
+
+
+def _common(texts: Sequence[str]) -> int:
+    """How many first letters all of them share."""
+    return len(list(takewhile(lambda letters: len(set(letters)) == 1, zip(*texts, strict=False))))
+
+
+def _cut(stem: str, ends: tuple[int, int]) -> str:
+    return stem[ends[0] : len(stem) - ends[1]]
+
+
+def of_one_folder(tree: Tree) -> dict[str, list[Pair]]:
+    """Folders that hold images and masks side by side: a.jpg with a_mask.png, or with a.png."""
+    found: dict[str, list[Pair]] = {}
+    for directory, names in tree.images.items():
+        stems: dict[str, list[str]] = {}
+        for name in names:
+            stems.setdefault(stem_of(name), []).append(name)
+        endings = Counter(
+            stem[length:]
+            for stem in stems
+            for length in range(1, len(stem))
+            if stem[:length] in stems and not stem[length].isalnum()
+        )
+        pairs: list[Pair] = []
+        if endings and endings.most_common(1)[0][1] >= _LEAST_SHARE * len(names):
+            ending = endings.most_common(1)[0][0]
+            pairs = [(stems[stem][0], stems[stem + ending][0]) for stem in stems if stem + ending in stems]
+        elif len(stems) * 2 == len(names) and all(len(both) == 2 for both in stems.values()):
+            for both in stems.values():
+                lossy = [name for name in both if suffix_of(name) in _LOSSY]
+                if len(lossy) == 1:
+                    pairs.append((lossy[0], next(name for name in both if name not in lossy)))
+        if pairs:
+            found[directory] = pairs
+    return found
+
+
+def by_split(tree: Tree, pairs: Mapping[str, Sequence[Pair]]) -> dict[str, list[Pair]]:
+    """Pairs of names in folders of images -> of each split, as paths; what no split names is train."""
+    found: dict[str, list[Pair]] = {}
+    for directory, files in pairs.items():
+        found.setdefault(split_of(directory) or "train", []).extend(
+            (joined(directory, image), mask) for image, mask in files
+        )
+    return {split: found[split] for split in SPLITS if split in found}

@@ -1,0 +1,152 @@
+"""The files below a data folder, looked at once. What systems and editors leave behind is no data."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from backbones import InputError
+from tasks.data.images import IMAGE_SUFFIXES
+
+_LEFT_BEHIND = {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin"}
+SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+
+
+class LayoutError(InputError):
+    """What was asked for is not a data set of a known layout, or has not the annotations that are needed."""
+
+
+def is_left_behind(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or a system's own: no data."""
+    return name.startswith(".") or name.lower() in _LEFT_BEHIND
+
+
+def split_of(path: str) -> str | None:
+    """The split that a folder on a path names, the last one that does."""
+    for part in reversed(PurePosixPath(path).parts):
+        for split, names in SPLITS.items():
+            if part.lower() in names:
+                return split
+    return None
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A data folder.
+
+    Attributes:
+        folder: the folder.
+        files: the names of the files in each directory below it, in alphabetical order; directories are written as
+            paths from the folder, itself being ".".
+    """
+
+    folder: Path
+    files: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, folder: Path) -> "Tree":
+        """Links are followed, but not round in circles.
+
+        Raises:
+            LayoutError: there is no such folder, or it cannot be read.
+        """
+        if not folder.is_dir():
+            raise LayoutError(f"{folder}: there is no such data folder")
+        files: dict[str, tuple[str, ...]] = {}
+        try:
+            _walk(str(folder), ".", frozenset(), files)
+        except OSError as error:
+            raise LayoutError(f"{error.filename}: cannot be read: {error.strerror}") from None
+        return cls(folder, dict(sorted(files.items())))
+
+    def paths(self, suffixes: Iterable[str], below: str = ".") -> Iterator[str]:
+        """Files with one of these suffixes, in lower case, as paths from the folder."""
+        wanted = frozenset(suffixes)
+        for directory, names in self.files.items():
+            if below in (".", directory) or directory.startswith(f"{below}/"):
+                for name in names:
+                    if suffix_of(name) in wanted:
+                        yield joined(directory, name)
+
+    def named(self, directory: str, suffixes: Iterable[str]) -> list[str]:
+        """The names of a directory's files with one of these suffixes."""
+        wanted = frozenset(suffixes)
+        return [name for name in self.files.get(directory, ()) if suffix_of(name) in wanted]
+
+    @cached_property
+    def images(self) -> Mapping[str, tuple[str, ...]]:
+        """The images in each directory that has some."""
+        found = {directory: tuple(self.named(directory, IMAGE_SUFFIXES)) for directory in self.files}
+        return {directory: names for directory, names in found.items() if names}
+
+    @cached_property
+    def by_stem(self) -> Mapping[str, tuple[str, ...]]:
+        """The images of each stem, wherever they are, as paths from the folder."""
+        found: dict[str, list[str]] = {}
+        for directory, names in self.images.items():
+            for name in names:
+                found.setdefault(stem_of(name), []).append(joined(directory, name))
+        return {stem: tuple(paths) for stem, paths in found.items()}
+
+    def has(self, path: str) -> bool:
+        directory, _, name = path.rpartition("/")
+        return name in self.files.get(directory or ".", ())
+
+    def counts(self) -> str:
+        """What is there, for messages: "164 .xml in annots/, 164 .jpg in images/"."""
+        found: list[tuple[int, str]] = []
+        for directory, names in self.files.items():
+            by_suffix: dict[str, int] = {}
+            for name in names:
+                by_suffix[suffix_of(name) or name] = by_suffix.get(suffix_of(name) or name, 0) + 1
+            found += [(count, f"{count} {suffix} in {shown(directory)}") for suffix, count in by_suffix.items()]
+        most = sorted(found, key=lambda item: -item[0])[:_MOST_COUNTED]
+        rest = len(found) - len(most)
+        return ", ".join(text for _, text in most) + (f" and {rest} more kinds" if rest > 0 else "")
+
+
+_MOST_COUNTED = 6
+
+
+def _walk(path: str, name: str, above: frozenset[tuple[int, int]], files: dict[str, tuple[str, ...]]) -> None:
+    status = os.stat(path)
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        return
+    names = []
+    with os.scandir(path) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if is_left_behind(entry.name):
+                continue
+            if entry.is_dir():
+                _walk(entry.path, entry.name if name == "." else f"{name}/{entry.name}", above | {here}, files)
+            else:
+                names.append(entry.name)
+    files[name] = tuple(names)
+
+
+def suffix_of(name: str) -> str:
+    """In lower case, with its dot; empty where there is none."""
+    stem, dot, suffix = name.rpartition(".")
+    return f".{suffix.lower()}" if dot and stem else ""
+
+
+def stem_of(name: str) -> str:
+    """Without its folder and its suffix."""
+    name = name.rpartition("/")[2]
+    stem, dot, _ = name.rpartition(".")
+    return stem if dot and stem else name
+
+
+def joined(directory: str, name: str) -> str:
+    return name if directory == "." else f"{directory}/{name}"
+
+
+def shown(directory: str) -> str:
+    """A directory as messages call it."""
+    return "the folder itself" if directory == "." else f"{directory}/"
