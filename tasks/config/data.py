@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 import tyro
 from pydantic import Field, model_validator
 
-from tasks.config.group import Group, UserText, refuse_unused
+from tasks.config.group import Group, SettingsError, UserText, refuse_unused
 
 SHAPES = "shapes"
 DATA_HELP = "`shapes` (images made on the fly), or a folder, recognised by its layout: Pascal VOC, COCO, YOLO, masks."
@@ -21,6 +21,10 @@ class DataSettings(Group):
     path: Annotated[UserText, tyro.conf.arg(aliases=["--data"], help=DATA_HELP)] = SHAPES
     also: tuple[UserText, ...] = ()
     """More folders, of any known layout, merged with path's under one class map."""
+    keep: tuple[str, ...] = ()
+    """Classes to learn; objects of others are none, pixels of others are ignored. None named: all."""
+    rename: str = ""
+    """New names of classes, "a=b,c=b": those that come to share a name are one."""
     sampling: Literal["each", "repeat", "weighted"] = "each"
     """`each` image once an epoch; `repeat` images of rare classes (LVIS's repeat factors); `weighted`: as many as
     there are, chosen so that rare classes come more nearly as often as frequent ones."""
@@ -42,6 +46,19 @@ class DataSettings(Group):
     count: int = Field(700, ge=1)
     """How many images of shapes to train on; a tenth as many validate."""
 
+    @property
+    def renamed(self) -> dict[str, str]:
+        """New names by old."""
+        return dict(pair.split("=") for pair in self.rename.split(",") if pair)
+
+    @model_validator(mode="after")
+    def _check_rename(self) -> Self:
+        for pair in self.rename.split(",") if self.rename else ():
+            old, _, new = pair.partition("=")
+            if not old or not new or "=" in new:
+                raise SettingsError(f"data.rename: {pair!r}: wanted is old=new, and commas between several")
+        return self
+
     @model_validator(mode="after")
     def _check_use(self) -> Self:
         if self.sampling != "repeat":
@@ -49,6 +66,8 @@ class DataSettings(Group):
         if self.path == SHAPES:
             for name in ("val_fraction", "split_seed"):
                 refuse_unused(self, name, "is of folders; the built-in shapes have a val split")
+            for name in ("keep", "rename"):
+                refuse_unused(self, name, "is of folders; the built-in shapes have the classes that they have")
         else:
             refuse_unused(self, "count", f"is of the built-in shapes; here data is {self.path}")
         return self

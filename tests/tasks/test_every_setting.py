@@ -122,6 +122,8 @@ SCHEDULES: dict[str, dict[str, Change]] = {
 _DATA: dict[str, Change] = {
     "path": ("{other}", "batches", ""),
     "also": ("{other}", "batches", ""),
+    "keep": ("{kind}", "text", ""),
+    "rename": ("{kind}=something", "text", ""),
     "sampling": ("weighted", "batches", ""),
     "repeat_threshold": ("1", "batches", "--data.sampling repeat"),
     "image_size": ("96", "batches", ""),
@@ -276,7 +278,8 @@ def test_a_data_setting_does_something(task: str, name: str, folders: dict[str, 
     flags = _head_flags(head)
     if "shapes" not in more:
         flags = f"{flags.replace('--data.count 8', '')} --data {folders[f'{task} own']}"
-    change = (value.format(other=folders[f"{task} other"]), what, more)
+    kind = "white" if task == "detection" else "cell"
+    change = (value.format(other=folders[f"{task} other"], kind=kind), what, more)
     _check(flags, f"data.{name}", change, tmp_path)
 
 

@@ -38,7 +38,7 @@ class Split(Indexed[S_co], Protocol[S_co]):
         ...
 
     def relabelled(self, positions: NDArray[np.int64]) -> "Split[S_co]":
-        """With label `positions[k]` for each k."""
+        """With label `positions[k]` for each k; what a negative one has is left out."""
         ...
 
     def take(self, positions: Sequence[int]) -> "Split[S_co]":

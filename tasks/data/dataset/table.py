@@ -96,8 +96,20 @@ class SampleTable:
         return found
 
     def relabelled(self, positions: NDArray[np.int64]) -> "SampleTable":
-        """With label `positions[k]` for each k."""
-        return replace(self, labels=positions[self.labels])
+        """With label `positions[k]` for each k; objects whose label becomes negative are left out."""
+        labels = positions[self.labels]
+        if (labels >= 0).all():
+            return replace(self, labels=labels)
+        kept = np.flatnonzero(labels >= 0)
+        return replace(
+            self,
+            first=np.searchsorted(kept, self.first).astype(np.int64),
+            boxes=self.boxes[kept],
+            labels=labels[kept],
+            areas=self.areas[kept],
+            crowd=self.crowd[kept],
+            segmentations=None if self.segmentations is None else self.segmentations.take(kept.tolist()),
+        )
 
     def take(self, positions: Sequence[int]) -> "SampleTable":
         """The samples at these positions."""

@@ -25,6 +25,7 @@ class Format:
         read: (tree, settings, wanted annotations, findings) -> the data set. What it finds goes to the findings;
             it raises an `InputError` for what cannot be read.
         settings: the data settings that are for this format alone.
+        alphabetical: whether the classes are in alphabetical order.
     """
 
     name: str
@@ -34,3 +35,4 @@ class Format:
     recognise: Callable[[Tree], bool]
     read: Reader
     settings: tuple[str, ...] = ()
+    alphabetical: bool = False

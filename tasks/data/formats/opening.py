@@ -8,6 +8,7 @@ from typing import Any
 
 from backbones import InputError
 from tasks.config import SHAPES, Annotations, DataSettings, attributes_by_name, refuse_unused
+from tasks.data.dataset.choosing import choose_classes
 from tasks.data.dataset.merging import merge
 from tasks.data.dataset.splits import DataSet, with_val
 from tasks.data.findings import Findings
@@ -47,6 +48,9 @@ def open_data(
         # Of each folder by itself, so that merging in another one moves no image between train and val.
         parts = [_with_val(part, settings, findings) for part in parts]
     data = merge(parts)
+    if settings.keep or settings.rename:
+        alphabetical = all(one.alphabetical for one in formats)
+        data = choose_classes(data, settings.keep, settings.renamed, alphabetical=alphabetical)
     if annotations == "masks" and len(data.classes) > IGNORE:
         raise InputError(f"{settings.path}: {len(data.classes)} classes; masks hold at most {IGNORE}")
     return data

@@ -278,4 +278,5 @@ FORMAT = Format(
     recognise=recognise,
     read=read,
     settings=("voc_one_based",),
+    alphabetical=True,
 )

@@ -21,12 +21,12 @@ class Mask(Protocol):
 
 @dataclass(frozen=True)
 class RelabelledMask:
-    """A mask with label `positions[k]` for each k."""
+    """A mask with label `positions[k]` for each k; a negative one is ignored."""
 
     mask: Mask
     positions: NDArray[np.int64]
 
     def labels(self) -> Labels:
         table = np.full(256, IGNORE, np.uint8)
-        table[: len(self.positions)] = self.positions
+        table[: len(self.positions)] = np.where(self.positions < 0, IGNORE, self.positions)
         return table[self.mask.labels()]

@@ -78,8 +78,10 @@ class MaskedSamples:
         return found[:, :classes]
 
     def relabelled(self, positions: NDArray[np.int64]) -> "MaskedSamples":
-        """With label `positions[k]` for each k."""
-        labels = None if self.labels is None else frozenset(int(positions[label]) for label in self.labels)
+        """With label `positions[k]` for each k; pixels whose label becomes negative are ignored."""
+        labels = None
+        if self.labels is not None:
+            labels = frozenset(int(positions[label]) for label in self.labels if positions[label] >= 0)
         return MaskedSamples(_Relabelled(self.items, positions), self.names, labels)
 
     def take(self, positions: Sequence[int]) -> "MaskedSamples":
