@@ -10,6 +10,7 @@ COMMANDS = {
     "evaluate": "metrics of a trained model",
     "predict": "draw what a trained model finds",
     "doctor": "find what is wrong with a data set",
+    "convert": "write a data set in another format",
     "describe": "a backbone, stage by stage",
     "benchmark": "time ours against the peers on the same work",
 }

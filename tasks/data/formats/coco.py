@@ -18,6 +18,7 @@ from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import DataError, Finding, Findings, Place
 from tasks.data.formats.coco_files import find_files, locate
 from tasks.data.formats.coco_json import CocoAnnotation, CocoFile, CocoImage, Id, read_coco_json
+from tasks.data.formats.coco_writing import write_coco
 from tasks.data.formats.format import Format
 from tasks.data.formats.tree import Tree
 from tasks.data.images import check_image_files, read_image_size
@@ -218,10 +219,12 @@ def _corners(path: Path, item: CocoAnnotation) -> tuple[float, float, float, flo
 
 
 FORMAT = Format(
+    key="coco",
     name="COCO",
     layout="a .json file with images, annotations and categories, and folders of images",
     annotations=("boxes", "polygons", "masks"),
     precedence=2,
     recognise=recognise,
     read=read,
+    write=write_coco,
 )

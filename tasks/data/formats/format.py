@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tasks.config import Annotations, DataSettings
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import Findings
 from tasks.data.formats.tree import Tree
+from tasks.data.formats.writing import Lost
 
 Reader = Callable[[Tree, DataSettings, Annotations, Findings], DataSet[Any]]
 
@@ -17,6 +19,7 @@ class Format:
     """A data format; each file of this room that reads one has its own under the name FORMAT.
 
     Attributes:
+        key: as commands call it.
         name: as a person calls it.
         layout: what a folder of it looks like, for messages.
         annotations: what it can hold.
@@ -26,8 +29,10 @@ class Format:
             it raises an `InputError` for what cannot be read.
         settings: the data settings that are for this format alone.
         alphabetical: whether the classes are in alphabetical order.
+        write: (data set, new folder, account of what is lost); None where it is only read.
     """
 
+    key: str
     name: str
     layout: str
     annotations: tuple[Annotations, ...]
@@ -36,3 +41,4 @@ class Format:
     read: Reader
     settings: tuple[str, ...] = ()
     alphabetical: bool = False
+    write: Callable[[DataSet[Any], Path, Lost], None] | None = None

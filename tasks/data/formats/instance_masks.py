@@ -134,6 +134,7 @@ def _objects(files: _Files, size: tuple[int, int]) -> Iterator[tuple[Place, NDAr
 
 
 FORMAT = Format(
+    key="instances",
     name="instance masks",
     layout="images/ and instances/ of numbered pixels, or a folder of masks for each image",
     annotations=("boxes", "polygons"),

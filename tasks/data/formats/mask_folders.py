@@ -11,6 +11,7 @@ from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings
 from tasks.data.formats.format import Format
 from tasks.data.formats.mask_pairs import by_split, find_pairs, of_one_folder, paired
+from tasks.data.formats.mask_writing import write_masks
 from tasks.data.formats.tree import SPLITS, LayoutError, Tree, joined
 from tasks.data.images import IMAGE_SUFFIXES, read_image_size
 from tasks.data.masks.mask_files import ClassMap, MaskFile, read_values
@@ -214,6 +215,7 @@ def _counted(masks: Iterable[Path], ignored: set[int], findings: Findings) -> Cl
 
 
 FORMAT = Format(
+    key="masks",
     name="mask folders",
     layout="train/images and train/masks, images/train and masks/train, images and masks, "
     "train and trainannot (CamVid), or JPEGImages, SegmentationClass and ImageSets/Segmentation (Pascal VOC)",
@@ -222,4 +224,5 @@ FORMAT = Format(
     recognise=recognise,
     read=read,
     settings=("classes", "ignore_index"),
+    write=write_masks,
 )

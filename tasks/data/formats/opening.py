@@ -39,21 +39,24 @@ def open_data(
         _check_use(settings, ())
         make = masked_shapes_data if annotations == "masks" else shapes_data
         return make(settings.count, settings.image_size)
-    findings = findings or Findings()
+    data, formats = _read(settings, annotations, findings or Findings())
+    if annotations == "masks" and len(data.classes) > IGNORE:
+        raise InputError(f"{settings.path}: {len(data.classes)} classes; masks hold at most {IGNORE}")
+    if settings.keep or settings.rename:
+        alphabetical = all(one.alphabetical for one in formats)
+        data = choose_classes(data, settings.keep, settings.renamed, alphabetical=alphabetical)
+    return data
+
+
+def _read(settings: DataSettings, annotations: Annotations, findings: Findings) -> tuple[DataSet[Any], list[Format]]:
     trees = [Tree.of(Path(path)) for path in (settings.path, *settings.also)]
-    formats = [_format_of(tree, annotations) for tree in trees]
+    formats = [format_of(tree, annotations) for tree in trees]
     _check_use(settings, formats)
     parts = [one.read(tree, settings, annotations, findings) for one, tree in zip(formats, trees, strict=True)]
     if not any("val" in part.splits for part in parts):
         # Of each folder by itself, so that merging in another one moves no image between train and val.
         parts = [_with_val(part, settings, findings) for part in parts]
-    data = merge(parts)
-    if settings.keep or settings.rename:
-        alphabetical = all(one.alphabetical for one in formats)
-        data = choose_classes(data, settings.keep, settings.renamed, alphabetical=alphabetical)
-    if annotations == "masks" and len(data.classes) > IGNORE:
-        raise InputError(f"{settings.path}: {len(data.classes)} classes; masks hold at most {IGNORE}")
-    return data
+    return merge(parts), formats
 
 
 def _with_val(data: DataSet[Any], settings: DataSettings, findings: Findings) -> DataSet[Any]:
@@ -66,7 +69,7 @@ def _with_val(data: DataSet[Any], settings: DataSettings, findings: Findings) ->
 
 def _check_use(settings: DataSettings, formats: Sequence[Format]) -> None:
     """Raise where a setting is for a format that none of the folders has."""
-    for one in _formats():
+    for one in all_formats():
         if one not in formats:
             found = " and ".join(dict.fromkeys(other.name for other in formats)) or "made on the fly"
             for name in one.settings:
@@ -74,15 +77,15 @@ def _check_use(settings: DataSettings, formats: Sequence[Format]) -> None:
                     refuse_unused(settings, name, f"is for {one.name}; {settings.path} is {found}")
 
 
-def _format_of(tree: Tree, annotations: Annotations) -> Format:
+def format_of(tree: Tree, annotations: Annotations) -> Format:
     folder = tree.folder
     if not any(tree.files.values()):
         raise LayoutError(f"{folder}: the data folder is empty")
-    able = [one for one in _formats() if annotations in one.annotations]
+    able = [one for one in all_formats() if annotations in one.annotations]
     for one in able:
         if one.recognise(tree):
             return one
-    for other in _formats():
+    for other in all_formats():
         if other not in able and other.recognise(tree):
             names = _either([one.name for one in able])
             held = " and ".join(other.annotations)
@@ -96,7 +99,7 @@ def _format_of(tree: Tree, annotations: Annotations) -> Format:
 
 
 @cache
-def _formats() -> tuple[Format, ...]:
+def all_formats() -> tuple[Format, ...]:
     found: list[Format] = list(attributes_by_name("tasks.data.formats", "FORMAT").values())
     return tuple(sorted(found, key=lambda one: one.precedence))
 

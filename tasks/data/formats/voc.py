@@ -17,6 +17,7 @@ from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import Findings, Place
 from tasks.data.formats.format import Format
 from tasks.data.formats.tree import SPLITS, LayoutError, Tree, joined, split_of, stem_of, suffix_of
+from tasks.data.formats.voc_writing import write_voc
 from tasks.data.formats.voc_xml import VocAnnotation, read_voc_xml
 from tasks.data.images import IMAGE_SUFFIXES, check_image_files
 
@@ -271,6 +272,7 @@ def _report_unlisted(tree: Tree, pairs: Sequence[_Pair], used: set[Path], findin
 
 
 FORMAT = Format(
+    key="voc",
     name="Pascal VOC",
     layout=".xml files beside their images, or in Annotations/ with JPEGImages/ and ImageSets/Main/",
     annotations=("boxes",),
@@ -279,4 +281,5 @@ FORMAT = Format(
     read=read,
     settings=("voc_one_based",),
     alphabetical=True,
+    write=write_voc,
 )

@@ -16,6 +16,7 @@ from tasks.data.formats.format import Format
 from tasks.data.formats.tree import Tree, stem_of
 from tasks.data.formats.yolo_description import find_description, read_description
 from tasks.data.formats.yolo_labels import in_pixels, read_yolo_labels
+from tasks.data.formats.yolo_writing import write_yolo
 from tasks.data.images import check_image_files, read_image_size
 
 
@@ -130,10 +131,12 @@ def _report_unlisted(label_files: Mapping[Path, Path], lists: frozenset[str], fi
 
 
 FORMAT = Format(
+    key="yolo",
     name="YOLO",
     layout="a YAML file with names and train, or classes.txt and a .txt file an image",
     annotations=("boxes", "polygons"),
     precedence=3,
     recognise=recognise,
     read=read,
+    write=write_yolo,
 )
