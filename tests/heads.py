@@ -12,7 +12,7 @@ def head(name: str = "faster_rcnn", **options: Any) -> HeadSettings:
     return _class(name)(**options)
 
 
-def data_for(annotations: Annotations = "boxes", **options: Any) -> DataSettings:
+def data_for(annotations: Annotations = "boxes", /, **options: Any) -> DataSettings:
     """The data settings of the task that learns from these annotations."""
     return data_settings("segmentation" if annotations == "masks" else "detection")(**options)
 

@@ -71,7 +71,8 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
         raise InputError(f"{config}: missing; it names the run's data; give --data")
     settings = data_of(description, convert_config(read_yaml(config)).get("data") if config.is_file() else None)
     if arguments.data is not None:
-        settings = settings.model_copy(update={"path": arguments.data, "also": ()})
+        elsewhere = {name: type(settings).model_fields[name].default for name in settings.of_place}
+        settings = settings.model_copy(update=elsewhere | {"path": arguments.data})
     annotations = find_head(description["head"]["name"], task.name).annotations
     data = with_classes(open_data(settings, annotations), task.classes)
     console.print(str(data))

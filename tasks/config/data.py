@@ -18,7 +18,25 @@ class DataSettings(Group):
     # What decides how a training goes through the images; reading and looking at them needs none of it.
     of_training: ClassVar[tuple[str, ...]] = ("sampling", "repeat_threshold", "batch_size", "workers")
 
+    # What says where the data lies.
+    of_place: ClassVar[tuple[str, ...]] = ("path", "images", "annotations", "format", "val_images", "val_annotations")
+    of_place += ("test_images", "test_annotations", "also")
+
     path: Annotated[UserText, tyro.conf.arg(aliases=["--data"], help=DATA_HELP)] = SHAPES
+    images: UserText | None = None
+    """The folder of the images, where the layout cannot be guessed. None: data.path."""
+    annotations: UserText | None = None
+    """The folder or the file of their annotations, or masks."""
+    format: str | None = None
+    """What these are: coco, voc, yolo, masks, instances. None: it is recognised."""
+    val_images: UserText | None = None
+    """The same of the val split."""
+    val_annotations: UserText | None = None
+    """The same of the val split."""
+    test_images: UserText | None = None
+    """The same of the test split."""
+    test_annotations: UserText | None = None
+    """The same of the test split."""
     also: tuple[UserText, ...] = ()
     """More folders, of any known layout, merged with path's under one class map."""
     keep: tuple[str, ...] = ()
@@ -47,6 +65,33 @@ class DataSettings(Group):
     """How many images of shapes to train on; a tenth as many validate."""
 
     @property
+    def are_shapes(self) -> bool:
+        """Whether it is the built-in images."""
+        return self.path == SHAPES and self.annotations is None
+
+    @property
+    def given_splits(self) -> list[tuple[str, str, str]]:
+        """(split, images, annotations) of those whose places are given."""
+        places = (("val", self.val_images, self.val_annotations), ("test", self.test_images, self.test_annotations))
+        return [(split, images, annotations) for split, images, annotations in places if images and annotations]
+
+    @model_validator(mode="after")
+    def _check_places(self) -> Self:
+        for split in ("", "val_", "test_"):
+            images, annotations = (getattr(self, f"{split}{name}") for name in ("images", "annotations"))
+            if images and not annotations:
+                raise SettingsError(f"data.{split}images: give data.{split}annotations too")
+            if split and annotations and not images:
+                raise SettingsError(f"data.{split}annotations: give data.{split}images too")
+            if split and annotations and not self.annotations and self.path == SHAPES:
+                raise SettingsError(f"data.{split}annotations: give data.annotations too, or data.path")
+        if self.annotations and not self.images and self.path == SHAPES:
+            raise SettingsError("data.annotations: give data.images too, or data.path")
+        if self.path == SHAPES and not self.annotations:
+            refuse_unused(self, "format", "is of folders; these are the built-in shapes")
+        return self
+
+    @property
     def renamed(self) -> dict[str, str]:
         """New names by old."""
         return dict(pair.split("=") for pair in self.rename.split(",") if pair)
@@ -63,13 +108,13 @@ class DataSettings(Group):
     def _check_use(self) -> Self:
         if self.sampling != "repeat":
             refuse_unused(self, "repeat_threshold", f"is of data.sampling repeat; here it is {self.sampling}")
-        if self.path == SHAPES:
+        if self.are_shapes:
             for name in ("val_fraction", "split_seed"):
                 refuse_unused(self, name, "is of folders; the built-in shapes have a val split")
             for name in ("keep", "rename"):
                 refuse_unused(self, name, "is of folders; the built-in shapes have the classes that they have")
         else:
-            refuse_unused(self, "count", f"is of the built-in shapes; here data is {self.path}")
+            refuse_unused(self, "count", f"is of the built-in shapes; here data is {self.images or self.path}")
         return self
 
 

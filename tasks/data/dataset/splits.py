@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from backbones import InputError
+from backbones import InputError, nearest
 from tasks.data.findings import Finding
 
 S = TypeVar("S")
@@ -128,6 +128,28 @@ def with_val(data: DataSet[S], fraction: float, seed: int) -> DataSet[S]:
     order = [split for split in ("train", "val", "test") if split in splits]
     layout = f"{data.layout} (no val split: {fraction:g} of train, by data.split_seed {seed})"
     return replace(data, layout=layout, splits={split: splits[split] for split in order})
+
+
+def with_split(data: DataSet[S], split: str, part: DataSet[S], where: str) -> DataSet[S]:
+    """The data set with another one, all of it, as a split.
+
+    Raises:
+        InputError: it has a class that the data set lacks.
+    """
+    for name in part.classes:
+        if name not in data.classes:
+            raise InputError(
+                f"{where}: the class {name!r} does not occur in train{nearest(name, data.classes)} "
+                f"(train has {', '.join(data.classes)})"
+            )
+    positions = np.array([data.classes.index(name) for name in part.classes], np.int64)
+    (samples,) = part.splits.values()
+    added: Any = samples.relabelled(positions)
+    numbers = dict(zip(part.classes, part.category_ids.get("train", ()), strict=False))
+    ids = {split: tuple(numbers.get(name, -1) for name in data.classes)} if numbers else {}
+    splits: Any = {name: value for name, value in data.splits.items() if name != split} | {split: added}
+    ordered = {name: splits[name] for name in ("train", "val", "test") if name in splits}
+    return replace(data, splits=ordered, findings=part.findings, category_ids={**data.category_ids, **ids})
 
 
 def _digest(seed: int, name: str) -> bytes:

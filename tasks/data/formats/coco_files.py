@@ -11,7 +11,7 @@ import msgspec
 
 from backbones import InputError
 from tasks.data.formats.coco_json import CocoImage
-from tasks.data.formats.tree import SPLITS, Tree, split_of, stem_of
+from tasks.data.formats.tree import SPLITS, Tree, stem_of
 
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
 _OBJECTS = "instances_"  # before the names of COCO's own files of objects, beside those of captions and key points
@@ -30,7 +30,7 @@ def find_files(tree: Tree) -> dict[str, str]:
         found = objects
     splits: dict[str, list[str]] = {}
     for path in found:
-        splits.setdefault(_split_of(path) or "", []).append(path)
+        splits.setdefault(_split_of(tree, path) or "", []).append(path)
     unnamed = splits.pop("", [])
     if len(unnamed) > 1:
         names = " and ".join(unnamed)
@@ -57,11 +57,13 @@ def _has_keys(file: Path) -> bool:
         return False
 
 
-def _split_of(path: str) -> str | None:
+def _split_of(tree: Tree, path: str) -> str | None:
     """By the words of its name, else by its folder."""
+    if tree.one_split:
+        return None
     words = re.findall("[a-z]+", stem_of(path).lower())
     named = [split for split, names in SPLITS.items() if set(names) & set(words)]
-    return named[0] if named else split_of(path.rpartition("/")[0])
+    return named[0] if named else tree.split_of(path.rpartition("/")[0])
 
 
 def locate(tree: Tree, file: Path, images: Sequence[CocoImage]) -> tuple[Path, list[CocoImage]]:
@@ -119,8 +121,8 @@ def _path_of(name: str, by_name: Mapping[str, Sequence[str]], file: Path, tree: 
             shared = [_common_end(parts, path.split("/")) for path in candidates]
             candidates = [path for path, count in zip(candidates, shared, strict=True) if count == max(shared)]
         if len(candidates) > 1:
-            split = _split_of(file.relative_to(tree.folder).as_posix())
-            candidates = [path for path in candidates if split_of(path) == split]
+            split = _split_of(tree, file.relative_to(tree.folder).as_posix())
+            candidates = [path for path in candidates if tree.split_of(path) == split]
         if len(candidates) == 1:
             return candidates[0]
     return None
@@ -138,7 +140,7 @@ def _common_end(first: Sequence[str], second: Sequence[str]) -> int:
 def _image_folder(tree: Tree, file: Path, examples: Sequence[str]) -> Path | None:
     """The first of the usual folders in which one of the images lies."""
     name = file.stem.removeprefix(_OBJECTS)
-    words = SPLITS.get(_split_of(file.relative_to(tree.folder).as_posix()) or "", ())
+    words = SPLITS.get(_split_of(tree, file.relative_to(tree.folder).as_posix()) or "", ())
     names = dict.fromkeys([name, *words])
     places = [place / name for name in names for place in (tree.folder, tree.folder / "images", file.parent)]
     places += [tree.folder / "images", file.parent, file.parent.parent, tree.folder]

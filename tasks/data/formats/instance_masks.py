@@ -17,7 +17,7 @@ from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import DataError, Finding, Findings, Place
 from tasks.data.formats.format import Format
 from tasks.data.formats.mask_pairs import find_pairs, paired
-from tasks.data.formats.tree import SPLITS, LayoutError, Tree, joined, split_of
+from tasks.data.formats.tree import SPLITS, LayoutError, Tree, joined
 from tasks.data.images import check_image_files, read_image_size
 from tasks.data.masks.mask_files import read_numbers
 from tasks.data.masks.polygons import packed_runs
@@ -60,7 +60,7 @@ def _numbered(tree: Tree, findings: Findings) -> dict[str, list[_Files]]:
             image = tree.folder / images_in / name
             line = f"{image}: has no mask in {tree.folder / masks_in}; add it or remove the image"
             findings.add("mask-missing", line, image=image)
-        found.setdefault(split_of(images_in) or "train", []).extend(
+        found.setdefault(tree.split_of(images_in) or "train", []).extend(
             _Files(tree.folder / images_in / image, (tree.folder / masks_in / mask,)) for image, mask in pairs
         )
     return found
@@ -75,7 +75,7 @@ def _folders_of_objects(tree: Tree) -> dict[str, list[_Files]]:
             return {}
         several |= len(masks) > 1
         files = _Files(tree.folder / images_in / images[0], tuple(tree.folder / masks_in / mask for mask in masks))
-        found.setdefault(split_of(images_in) or "train", []).append(files)
+        found.setdefault(tree.split_of(images_in) or "train", []).append(files)
     if several:
         return found
     named: dict[str, list[_Files]] = {}
@@ -85,7 +85,7 @@ def _folders_of_objects(tree: Tree) -> dict[str, list[_Files]]:
         if "mask" in place.lower() and len(named_so) == 1:
             image = named_so[0]
             files = _Files(tree.folder / image, tuple(tree.folder / joined(directory, mask) for mask in files_there))
-            named.setdefault(split_of(image.rpartition("/")[0]) or "train", []).append(files)
+            named.setdefault(tree.split_of(image.rpartition("/")[0]) or "train", []).append(files)
     return named
 
 

@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 
 from backbones import InputError
-from tasks.data.formats.tree import SPLITS, Tree, joined, shown, split_of, stem_of, suffix_of
+from tasks.data.formats.tree import SPLITS, Tree, joined, shown, stem_of, suffix_of
 
 Pair = tuple[str, str]
 
@@ -47,6 +47,8 @@ def find_pairs(tree: Tree, *, objects: bool = False) -> dict[tuple[str, str], li
     Raises:
         InputError: two folders hold masks of the same images.
     """
+    if tree.images_in is not None and tree.annotations_in is not None:
+        return _given(tree, tree.images_in, tree.annotations_in)
     words, others = (_OBJECTS, _CLASSES) if objects else (_CLASSES, _OBJECTS)
     images: dict[str, str] = {}
     masks: dict[str, list[str]] = {}
@@ -66,6 +68,17 @@ def find_pairs(tree: Tree, *, objects: bool = False) -> dict[tuple[str, str], li
             names = " and ".join(shown(place) for place in places)
             raise InputError(f"{tree.folder}: {names} both hold masks of {shown(images[key])}; keep one")
         found[images[key], places[0]] = list(tree.images[places[0]])
+    return found
+
+
+def _given(tree: Tree, images_in: str, masks_in: str) -> dict[tuple[str, str], list[str]]:
+    """Folders that were named, and those of one name below them."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for directory, names in tree.images.items():
+        if directory == masks_in or directory.startswith(f"{masks_in}/"):
+            place = images_in + directory[len(masks_in) :]
+            if place in tree.images:
+                found[place, directory] = list(names)
     return found
 
 
@@ -150,7 +163,7 @@ def by_split(tree: Tree, pairs: Mapping[str, Sequence[Pair]]) -> dict[str, list[
     """Pairs of names in folders of images -> of each split, as paths; what no split names is train."""
     found: dict[str, list[Pair]] = {}
     for directory, files in pairs.items():
-        found.setdefault(split_of(directory) or "train", []).extend(
+        found.setdefault(tree.split_of(directory) or "train", []).extend(
             (joined(directory, image), mask) for image, mask in files
         )
     return {split: found[split] for split in SPLITS if split in found}

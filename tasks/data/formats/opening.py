@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from backbones import InputError
-from tasks.config import SHAPES, Annotations, DataSettings, attributes_by_name, refuse_unused
+from backbones import InputError, nearest
+from tasks.config import Annotations, DataSettings, attributes_by_name, refuse_unused
 from tasks.data.dataset.choosing import choose_classes
 from tasks.data.dataset.merging import merge
-from tasks.data.dataset.splits import DataSet, with_val
+from tasks.data.dataset.splits import DataSet, with_split, with_val
 from tasks.data.findings import Findings
 from tasks.data.formats.format import Format
 from tasks.data.formats.shapes import masked_shapes_data, shapes_data
@@ -33,7 +33,7 @@ def open_data(
         LayoutError: the folder is missing, empty, of no known layout, or has no such annotations.
         InputError: its content is wrong; or an object has no polygon where they are wanted.
     """
-    if settings.path == SHAPES:
+    if settings.are_shapes:
         if settings.also:
             raise LayoutError("data.also: shapes cannot be merged with folders")
         _check_use(settings, ())
@@ -49,14 +49,26 @@ def open_data(
 
 
 def _read(settings: DataSettings, annotations: Annotations, findings: Findings) -> tuple[DataSet[Any], list[Format]]:
-    trees = [Tree.of(Path(path)) for path in (settings.path, *settings.also)]
-    formats = [format_of(tree, annotations) for tree in trees]
+    trees = [_tree(settings), *(Tree.of(Path(path)) for path in settings.also)]
+    formats = [format_of(trees[0], annotations, settings.format)]
+    formats += [format_of(tree, annotations) for tree in trees[1:]]
     _check_use(settings, formats)
     parts = [one.read(tree, settings, annotations, findings) for one, tree in zip(formats, trees, strict=True)]
+    for split, images, places in settings.given_splits:
+        tree = Tree.of_parts(Path(images), Path(places), one_split=True)
+        part = format_of(tree, annotations, settings.format).read(tree, settings, annotations, findings)
+        parts[0] = with_split(parts[0], split, part, places)
     if not any("val" in part.splits for part in parts):
         # Of each folder by itself, so that merging in another one moves no image between train and val.
         parts = [_with_val(part, settings, findings) for part in parts]
     return merge(parts), formats
+
+
+def _tree(settings: DataSettings) -> Tree:
+    if settings.annotations is None:
+        return Tree.of(Path(settings.path))
+    images = Path(settings.images or settings.path)
+    return Tree.of_parts(images, Path(settings.annotations), one_split=bool(settings.given_splits))
 
 
 def _with_val(data: DataSet[Any], settings: DataSettings, findings: Findings) -> DataSet[Any]:
@@ -77,8 +89,15 @@ def _check_use(settings: DataSettings, formats: Sequence[Format]) -> None:
                     refuse_unused(settings, name, f"is for {one.name}; {settings.path} is {found}")
 
 
-def format_of(tree: Tree, annotations: Annotations) -> Format:
+def format_of(tree: Tree, annotations: Annotations, key: str | None = None) -> Format:
+    """The format that recognises a folder, or the one that was asked for.
+
+    Raises:
+        LayoutError: there is none, or it does not hold such annotations.
+    """
     folder = tree.folder
+    if key is not None:
+        return _format_named(key, annotations)
     if not any(tree.files.values()):
         raise LayoutError(f"{folder}: the data folder is empty")
     able = [one for one in all_formats() if annotations in one.annotations]
@@ -96,6 +115,15 @@ def format_of(tree: Tree, annotations: Annotations) -> Format:
     raise LayoutError(
         f"{folder}: found {tree.counts()}: no layout of {annotations} that is known here; wanted are {layouts}"
     )
+
+
+def _format_named(key: str, annotations: Annotations) -> Format:
+    able = {one.key: one for one in all_formats() if annotations in one.annotations}
+    if key not in able:
+        raise LayoutError(
+            f"data.format: {key!r} is no format of {annotations}{nearest(key, able)} (there are {', '.join(able)})"
+        )
+    return able[key]
 
 
 @cache

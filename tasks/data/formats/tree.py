@@ -26,7 +26,7 @@ def is_left_behind(name: str) -> bool:
     return name.startswith(".") or name.lower() in _LEFT_BEHIND
 
 
-def split_of(path: str) -> str | None:
+def split_named(path: str) -> str | None:
     """The split that a folder on a path names, the last one that does."""
     for part in reversed(PurePosixPath(path).parts):
         for split, names in SPLITS.items():
@@ -43,10 +43,15 @@ class Tree:
         folder: the folder.
         files: the names of the files in each directory below it, in alphabetical order; directories are written as
             paths from the folder, itself being ".".
+        images_in, annotations_in: where these were said to be, as paths from the folder.
+        one_split: whether all of it is one split, whatever its folders are called.
     """
 
     folder: Path
     files: Mapping[str, tuple[str, ...]]
+    images_in: str | None = None
+    annotations_in: str | None = None
+    one_split: bool = False
 
     @classmethod
     def of(cls, folder: Path) -> "Tree":
@@ -63,6 +68,36 @@ class Tree:
         except OSError as error:
             raise LayoutError(f"{error.filename}: cannot be read: {error.strerror}") from None
         return cls(folder, dict(sorted(files.items())))
+
+    @classmethod
+    def of_parts(cls, images: Path, annotations: Path, *, one_split: bool) -> "Tree":
+        """The images below a folder, and a folder or a file of annotations, wherever it lies.
+
+        Raises:
+            LayoutError: one of them is not there.
+        """
+        if not annotations.exists():
+            raise LayoutError(f"{annotations}: there are no such annotations")
+        base = Path(os.path.commonpath([os.path.abspath(images), os.path.abspath(annotations)]))
+        base = base if base.is_dir() else base.parent
+        files: dict[str, set[str]] = {}
+        places = []
+        for place, suffixes in ((images, IMAGE_SUFFIXES), (annotations, None)):
+            start = Path(os.path.relpath(os.path.abspath(place), base)).as_posix()
+            places.append(start)
+            if place.is_file():
+                files.setdefault(start.rpartition("/")[0] or ".", set()).add(place.name)
+                continue
+            for directory, names in cls.of(place).files.items():
+                here = start if directory == "." else directory if start == "." else f"{start}/{directory}"
+                wanted = {name for name in names if suffixes is None or suffix_of(name) in suffixes}
+                files.setdefault(here, set()).update(wanted)
+        listed = {directory: tuple(sorted(names)) for directory, names in sorted(files.items())}
+        return cls(base, listed, places[0], places[1], one_split)
+
+    def split_of(self, path: str) -> str | None:
+        """The split that a folder on a path names, unless all is one."""
+        return None if self.one_split else split_named(path)
 
     def paths(self, suffixes: Iterable[str], below: str = ".") -> Iterator[str]:
         """Files with one of these suffixes, in lower case, as paths from the folder."""

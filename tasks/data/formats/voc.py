@@ -16,7 +16,7 @@ from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import Findings, Place
 from tasks.data.formats.format import Format
-from tasks.data.formats.tree import SPLITS, LayoutError, Tree, joined, split_of, stem_of, suffix_of
+from tasks.data.formats.tree import SPLITS, LayoutError, Tree, joined, stem_of, suffix_of
 from tasks.data.formats.voc_writing import write_voc
 from tasks.data.formats.voc_xml import VocAnnotation, read_voc_xml
 from tasks.data.images import IMAGE_SUFFIXES, check_image_files
@@ -114,7 +114,7 @@ def _image_folder(tree: Tree, directory: str, stems: set[str]) -> str | None:
 
     def fit(place: str) -> tuple[int, bool, bool, int]:
         shared = len(stems & {stem_of(name) for name in tree.images[place]})
-        same_split = split_of(place) == split_of(directory)
+        same_split = tree.split_of(place) == tree.split_of(directory)
         return shared, place == directory, same_split, _shared(place, directory)
 
     best = max(tree.images, key=fit, default=None)
@@ -149,6 +149,8 @@ def _nothing_fits(tree: Tree, pairs: Sequence[_Pair]) -> str:
 
 def _list_folder(tree: Tree, pairs: Sequence[_Pair]) -> str | None:
     """Where lists of names stand that make the splits."""
+    if tree.one_split:
+        return None
     for name in _LISTS:
         for directory in tree.files:
             if directory == name or directory.endswith(f"/{name}"):
@@ -215,7 +217,8 @@ def _of_folders(tree: Tree, pairs: Sequence[_Pair], findings: Findings) -> dict[
             line = f"{tree.folder / pair.annotation}: there is no image of this name"
             findings.add("image-missing", line, image=tree.folder / f"{pair.annotation.removesuffix('.xml')}.jpg")
             continue
-        split = split_of(pair.annotation.rpartition("/")[0]) or split_of(pair.image.rpartition("/")[0]) or "train"
+        folders = [path.rpartition("/")[0] for path in (pair.annotation, pair.image)]
+        split = tree.split_of(folders[0]) or tree.split_of(folders[1]) or "train"
         found.setdefault(split, []).append((tree.folder / pair.annotation, tree.folder / pair.image))
     if "train" not in found:
         raise LayoutError(f"{tree.folder}: {' and '.join(found)} alone; wanted are images to train on, in train/")

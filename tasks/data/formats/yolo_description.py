@@ -11,7 +11,7 @@ import yaml
 
 from backbones import InputError
 from tasks.data.findings import Findings
-from tasks.data.formats.tree import SPLITS, LayoutError, Tree, split_of, stem_of, suffix_of
+from tasks.data.formats.tree import SPLITS, LayoutError, Tree, stem_of, suffix_of
 from tasks.data.images import IMAGE_SUFFIXES
 
 _USUAL = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
@@ -120,7 +120,7 @@ def _of_darknet(tree: Tree, file: Path, findings: Findings) -> YoloDescription:
 def _of_folders(tree: Tree, file: Path) -> YoloDescription:
     images: dict[str, list[Path]] = {}
     for directory, names in tree.images.items():
-        place = images.setdefault(split_of(directory) or "train", [])
+        place = images.setdefault(tree.split_of(directory) or "train", [])
         place += [tree.folder / directory / name for name in names]
     if "train" not in images:
         raise LayoutError(f"{tree.folder}: {' and '.join(images)} alone; wanted are images to train on, in train/")
