@@ -130,9 +130,10 @@ def _read_split(
     check_image_files(root, names, sizes, findings)
     place = {image.id: position for position, image in enumerate(images)}
     annotations, positions = _annotations(path, content, place, labels, findings)
+    boxes = [item.bbox or _enclosing(path, item) for item in annotations]
     objects = Objects(
         image=[place[item.image_id] for item in annotations],
-        boxes=[_corners(path, item) for item in annotations],
+        boxes=[(x, y, x + width, y + height) for x, y, width, height in boxes],
         labels=[labels[item.category_id] for item in annotations],
         areas=[math.nan if item.area is None else item.area for item in annotations],
         crowd=[item.iscrowd in (1, "1") for item in annotations],
@@ -207,15 +208,13 @@ def _size(image: Any, root: Path) -> tuple[float, float]:
     return read_image_size(root / image.file_name)
 
 
-def _corners(path: Path, item: CocoAnnotation) -> tuple[float, float, float, float]:
-    if item.bbox is not None:
-        x, y, width, height = item.bbox
-        return x, y, x + width, y + height
+def _enclosing(path: Path, item: CocoAnnotation) -> tuple[float, float, float, float]:
+    """(x, y, width, height) around a segmentation that has no box beside it."""
     box = extent(bytes(item.segmentation))
     if box is None:
         line = f"{path}: annotation {item.id} of image {item.image_id} has neither a bbox nor a segmentation"
         raise DataError(Finding("annotation-unreadable", line))
-    return box
+    return box[0], box[1], box[2] - box[0], box[3] - box[1]
 
 
 FORMAT = Format(

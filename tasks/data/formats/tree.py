@@ -99,19 +99,26 @@ class Tree:
         """The split that a folder on a path names, unless all is one."""
         return None if self.one_split else split_named(path)
 
+    @cached_property
+    def _by_suffix(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+        """suffix -> directory -> names."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for directory, names in self.files.items():
+            for name in names:
+                found.setdefault(suffix_of(name), {}).setdefault(directory, []).append(name)
+        return {suffix: {place: tuple(names) for place, names in places.items()} for suffix, places in found.items()}
+
     def paths(self, suffixes: Iterable[str], below: str = ".") -> Iterator[str]:
         """Files with one of these suffixes, in lower case, as paths from the folder."""
-        wanted = frozenset(suffixes)
-        for directory, names in self.files.items():
+        found = [self._by_suffix.get(suffix, {}) for suffix in suffixes]
+        for directory in sorted({place for places in found for place in places}):
             if below in (".", directory) or directory.startswith(f"{below}/"):
-                for name in names:
-                    if suffix_of(name) in wanted:
-                        yield joined(directory, name)
+                for name in sorted(name for places in found for name in places.get(directory, ())):
+                    yield joined(directory, name)
 
     def named(self, directory: str, suffixes: Iterable[str]) -> list[str]:
         """The names of a directory's files with one of these suffixes."""
-        wanted = frozenset(suffixes)
-        return [name for name in self.files.get(directory, ()) if suffix_of(name) in wanted]
+        return sorted(name for suffix in suffixes for name in self._by_suffix.get(suffix, {}).get(directory, ()))
 
     @cached_property
     def images(self) -> Mapping[str, tuple[str, ...]]:
