@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import takewhile
 from pathlib import PurePosixPath
 
@@ -87,12 +87,29 @@ def paired(images: Sequence[str], masks: Sequence[str]) -> tuple[list[Pair], lis
 
     Returns:
         The pairs, images without a mask, and masks without an image.
+
+    Raises:
+        InputError: two images, or two masks, have one name.
     """
-    plain = _matched(images, masks, stem_of, stem_of)
-    stems = [_affixes([stem_of(name) for name in names]) for names in (images, masks)]
-    cut = [lambda name, ends=ends: _cut(stem_of(name), ends) for ends in stems]
-    choices = [plain, _matched(images, masks, stem_of, cut[1]), _matched(images, masks, cut[0], cut[1])]
-    if len(masks) == 1 and len(images) == 1:
+    for names in (images, masks):
+        seen: dict[str, str] = {}
+        for name in names:
+            if (other := seen.setdefault(stem_of(name), name)) != name:
+                raise InputError(f"{other} and {name}: two files of one name, and which is meant? Keep one")
+    ends = [_affixes([stem_of(name) for name in names]) for names in (images, masks)]
+
+    def cut_image(name: str) -> str:
+        return _cut(stem_of(name), ends[0])
+
+    def cut_mask(name: str) -> str:
+        return _cut(stem_of(name), ends[1])
+
+    choices = [
+        _matched(images, masks, stem_of, stem_of),
+        _matched(images, masks, stem_of, cut_mask),
+        _matched(images, masks, cut_image, cut_mask),
+    ]
+    if len(masks) == len(images) == 1:
         first, second = stem_of(images[0]), stem_of(masks[0])
         if first in second or second in first:
             choices.append({images[0]: masks[0]})
@@ -102,14 +119,13 @@ def paired(images: Sequence[str], masks: Sequence[str]) -> tuple[list[Pair], lis
     return list(best.items()), lonely, [name for name in masks if name in unused]
 
 
-def _matched(images: Sequence[str], masks: Sequence[str], of_image: object, of_mask: object) -> dict[str, str]:
-    by_key: dict[str, str] = {}
-    for mask in masks:
-        by_key[of_mask(mask)] = mask  # type: ignore[operator]
-    if len(by_key) < len(masks):
-        return {}
-    keys = {image: of_image(image) for image in images}  # type: ignore[operator]
-    if len(set(keys.values())) < len(keys):
+def _matched(
+    images: Sequence[str], masks: Sequence[str], image_key: Callable[[str], str], mask_key: Callable[[str], str]
+) -> dict[str, str]:
+    """The mask of each image by keys made of their names; none where two share a key."""
+    by_key = {mask_key(mask): mask for mask in masks}
+    keys = {image: image_key(image) for image in images}
+    if len(by_key) < len(masks) or len(set(keys.values())) < len(keys):
         return {}
     return {image: by_key[key] for image, key in keys.items() if key in by_key}
 

@@ -144,6 +144,10 @@ def _stray(folder: Path) -> None:
     Image.fromarray(_mask(0, 7)).save(folder / "train/masks/a.png")
 
 
+def _two_of_a_name(folder: Path) -> None:
+    Image.fromarray(_mask(0, 1)).save(folder / "train/masks/a.tif")
+
+
 def _no_train(folder: Path) -> None:
     (folder / "train").rename(folder / "test")
 
@@ -155,6 +159,7 @@ def _no_train(folder: Path) -> None:
         (_emptied, "train/masks: the mask folder is empty"),
         (_resized, r"a\.png: is 5x4 pixels, its image .*a\.png 6x4"),
         (_stray, r"a\.png: 12 pixels have the value 7, which is no class \(classes have 0\.\.1, ignored are 255\)"),
+        (_two_of_a_name, r"a\.png and a\.tif: two files of one name"),
         (_no_train, r"has no images with masks to train on \(train\)"),
     ],
 )
