@@ -63,7 +63,9 @@ def create_task(
         raise InputError(str(error)) from None
     if head.levels:
         check_levels(head.name, backbone, head.levels)
-        backbone.use_levels(info.name for info in backbone.features if info.name in head.levels)
+        names = [info.name for info in backbone.features]
+        others = backbone.levels_in_use if len(backbone.levels_in_use) < len(names) else ()  # of another head on it
+        backbone.use_levels(name for name in names if name in head.levels or name in others)
     return find_task(task)(backbone, classes, head, _build(head, backbone, len(classes), norm), **options)  # type: ignore[arg-type]
 
 

@@ -8,6 +8,8 @@ from segmentation_models_pytorch import Unet
 
 from backbones import Backbone, InputError, create_backbone
 from backbones.smp import register_encoders
+from tasks import create_task
+from tests.heads import head as make_head
 
 # Ours, and one of every kind that timm runs in its own way.
 NAMES = (
@@ -97,6 +99,15 @@ def test_freezing_and_thawing_leave_what_is_not_in_use_alone() -> None:
     )
     backbone.use_levels(None)
     assert free() == [True] * 4
+
+
+def test_two_heads_on_one_backbone_keep_the_levels_of_both() -> None:
+    backbone = create_backbone("resnet18")
+    unet = create_task("segmentation", backbone, ["a", "b"], head=make_head("unet", decoder_channels=(8, 8, 8)))
+    detector = create_task("detection", backbone, ["a"], head="retinanet")
+    assert backbone.levels_in_use == ("c1", "c2", "c3", "c4", "c5")
+    assert unet.model(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))[0].shape == (1, 2, 64, 64)
+    assert detector.model.eval()([torch.zeros(3, 64, 64, dtype=torch.uint8)])
 
 
 def test_levels_that_there_are_not_are_refused() -> None:

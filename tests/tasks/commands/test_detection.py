@@ -100,7 +100,10 @@ def test_what_a_head_cannot_do_is_said_before_anything_is_written(
 ) -> None:
     folder = write_voc(tmp_path / "voc", CELLS)
     assert main(["--data", str(folder), "--head", "mask_rcnn", "--output", str(tmp_path / "run")]) == 2
-    assert "this is Pascal VOC, with boxes and no polygons; take COCO or YOLO for them" in capsys.readouterr().err
+    assert (
+        "this is Pascal VOC, with boxes and no polygons; take COCO, YOLO or instance masks for them"
+        in capsys.readouterr().err
+    )
     assert main(["--head", "fcos", "--head.channels", "16", "--output", str(tmp_path / "run")]) == 2
     assert "head.channels: 16: fcos has group norms of 32 groups" in capsys.readouterr().err
     for flags, message in (
