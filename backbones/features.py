@@ -63,6 +63,7 @@ class Backbone(nn.Module):
         self._norms_held = False
         self._in_use: frozenset[str] | None = None
         self._idle: tuple[str, ...] = ()
+        self._fixed: tuple[str, ...] = ()  # what the network itself never trains
         self.register_load_state_dict_post_hook(_mark_pretrained)
 
     def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
@@ -84,8 +85,12 @@ class Backbone(nn.Module):
             what = f"there is no level {missing[0]!r}" if wanted else "no level is named"
             raise InputError(f"{what} (this backbone hands out {', '.join(names)})")
         self._in_use = None if set(wanted) == set(names) else frozenset(wanted)
-        self._idle = () if self._in_use is None else idle_parameters(self, self._run_small)
-        self._set_gradients()
+        before, self._idle = self._idle, () if self._in_use is None else idle_parameters(self, self._run_small)
+        # The others stay as they are: whoever holds some by hand finds them held.
+        held = {parameter for module in self.frozen_modules() for parameter in module.parameters()}
+        for name in {*before, *self._idle} - {*self._fixed}:
+            parameter = self.get_parameter(name)
+            parameter.requires_grad_(name not in self._idle and parameter not in held)
 
     @property
     def levels_in_use(self) -> tuple[str, ...]:
@@ -123,7 +128,7 @@ class Backbone(nn.Module):
         for number, stage in enumerate(self.stages()):
             for module in stage:
                 module.requires_grad_(not (self.frozen_stages and number <= self.frozen_stages))
-        for name in self._idle:
+        for name in (*self._idle, *self._fixed):
             self.get_parameter(name).requires_grad_(False)
 
     def unfreeze(self) -> None:

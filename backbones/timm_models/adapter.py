@@ -76,7 +76,7 @@ class TimmBackbone(Backbone):
         self._plan = plan
         self.fixed_size = plan.fixed
         self.interleaved = is_interleaved(self.net)
-        self._fixed = [name for name, parameter in self.named_parameters() if not parameter.requires_grad]
+        self._fixed = tuple(name for name, one in self.named_parameters() if not one.requires_grad)
         self._check_stages()
         self._channels_last = str(getattr(self.net, "output_fmt", "NCHW")).endswith("NHWC")
         config = self.net.pretrained_cfg
@@ -89,11 +89,6 @@ class TimmBackbone(Backbone):
             tuple(modules[name] if name in modules else nn.ParameterList([parameters[name]]) for name in stage)
             for stage in self._plan.stages
         )
-
-    def _set_gradients(self) -> None:
-        super()._set_gradients()
-        for name in self._fixed:  # what the model itself never trains
-            self.get_parameter(name).requires_grad_(False)
 
     def _set_drop_path(self, drop_path: float) -> None:
         drops = [module for module in self.net.modules() if isinstance(module, DropPath)]

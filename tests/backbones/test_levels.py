@@ -110,6 +110,15 @@ def test_two_heads_on_one_backbone_keep_the_levels_of_both() -> None:
     assert detector.model.eval()([torch.zeros(3, 64, 64, dtype=torch.uint8)])
 
 
+def test_what_is_held_by_hand_stays_held() -> None:
+    backbone = create_backbone("resnet18")
+    backbone.get_submodule("layer1").requires_grad_(False)
+    backbone.use_levels(["c1", "c2", "c3"])
+    backbone.use_levels(None)
+    free = {name.partition(".")[0] for name, one in backbone.named_parameters() if one.requires_grad}
+    assert free == {"conv1", "bn1", "layer2", "layer3", "layer4"}
+
+
 def test_levels_that_there_are_not_are_refused() -> None:
     backbone = create_backbone("timm/convnext_atto")
     for levels, message in ((["c1"], "there is no level 'c1' .*hands out c2, c3, c4, c5"), ([], "no level is named")):
