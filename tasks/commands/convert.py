@@ -8,8 +8,6 @@ from rich.console import Console
 from tasks.commands.cli import parse, run_command
 from tasks.config import Group, UserPath
 
-_MOST_NAMED = 10
-
 
 class ConvertArguments(Group):
     """What to write, and where."""
@@ -38,16 +36,13 @@ def _parse(argv: list[str]) -> ConvertArguments:
 
 def _convert(arguments: ConvertArguments, console: Console) -> int:
     from tasks.data import Findings, convert
+    from tasks.runs import print_dropped
 
     findings = Findings()
     data, lost = convert(arguments.source, arguments.target, arguments.to, findings)
     console.print(f"{arguments.source}: {data}")
-    dropped = data.dropped
-    for line in dropped[:_MOST_NAMED]:
-        console.print(f"warning: dropped: {line}")
-    if dropped:
-        console.print(f"warning: boxes dropped in all: {len(dropped)}")
+    print_dropped(data, console)
     for line in lost:
         console.print(f"warning: lost: {line}")
-    console.print(f"{arguments.target}: written as {arguments.to}{'' if lost or dropped else ', nothing lost'}")
+    console.print(f"{arguments.target}: written as {arguments.to}{'' if lost or data.dropped else ', nothing lost'}")
     return 0

@@ -15,7 +15,7 @@ from tasks.data.loading.sampling import epoch_repeat_factors
 from tasks.data.loading.seeds import sample_seed
 from tasks.data.masks.labels import IGNORE, Labels
 from tasks.data.masks.mask_files import MaskFile
-from tasks.data.masks.polygons import object_mask
+from tasks.data.masks.polygons import object_mask, packed_runs
 from tasks.data.masks.rasterizing import rasterized_from
 from tasks.data.masks.samples import MaskedSample
 from tasks.data.transforms.augmentation import load_augmentation, strictly
@@ -55,6 +55,7 @@ __all__ = [
     "load_augmentation",
     "object_mask",
     "open_data",
+    "packed_runs",
     "rasterized_from",
     "read_image",
     "resize_image",

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.models.detection.roi_heads import expand_boxes, expand_masks
 
+from tasks.data import packed_runs
+
 _THRESHOLD = 0.5
 
 
@@ -92,18 +94,5 @@ def _runs_in_box(mask: Tensor, box: Sequence[int], size: tuple[int, int]) -> str
 
 def _runs(pixels: NDArray[np.bool_], row: int, column: int, size: tuple[int, int]) -> str:
     """COCO's compressed run lengths, column by column, of an image with these pixels at (row, column)."""
-    height, width = size
-    framed = np.zeros((pixels.shape[1], pixels.shape[0] + 2), np.int8)
-    framed[:, 1:-1] = pixels.T
-    columns, rows = np.nonzero(np.diff(framed, axis=1))  # by turns where a run begins and where it ends
-    ends = (columns + column) * height + rows + row
-    # A run to the last row goes on in the first row of the next column.
-    kept = np.ones(len(ends), np.bool_)
-    goes_on = np.flatnonzero(ends[1:-1:2] == ends[2::2])
-    kept[1 + 2 * goes_on] = kept[2 + 2 * goes_on] = False
-    counts = np.diff(ends[kept], prepend=0, append=height * width)
-    if counts[-1] == 0 and len(counts) > 1:
-        counts = counts[:-1]
-    packed = coco_mask.frPyObjects({"size": list(size), "counts": counts.tolist()}, height, width)
-    text: str = packed["counts"].decode()
-    return text
+    columns, rows = np.nonzero(pixels.T)
+    return packed_runs((columns + column) * size[0] + rows + row, (size[1], size[0]))

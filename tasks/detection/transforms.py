@@ -146,8 +146,9 @@ def what_is_left(moved: Transformed, boxes: NDArray[np.float64], masks: NDArray[
     for number in np.flatnonzero(there & kept):
         before, now = _extent(masks[number]), _extent(moved.masks[number])
         enclosed = np.abs(before - boxes[number]).max() <= _BETWEEN_PIXELS
-        # Within a pixel and a half the box is better: it may lie between pixels.
-        if enclosed and np.abs(now - result[number]).max() > _ROUNDED:
+        # Within a pixel and a half of the image as it was the box is better: it may lie between pixels.
+        scale = max(1.0, float(np.sqrt(moved.masks[number].sum() / masks[number].sum())))
+        if enclosed and np.abs(now - result[number]).max() > _ROUNDED * scale:
             result[number] = now
     return Transformed(moved.image, result[kept], moved.kept[kept], moved.masks[kept])
 

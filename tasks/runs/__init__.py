@@ -8,8 +8,19 @@ from tasks.runs.layers import Layers, lay_under
 from tasks.runs.summary import metrics_table
 
 if TYPE_CHECKING:
+    from tasks.runs.notices import print_dropped
     from tasks.runs.run import TrainedRun, train, train_run
 
-__all__ = ["Layers", "TrainedRun", "called", "lay_under", "metrics_table", "plain_console", "train", "train_run"]
+__all__ = [
+    "Layers",
+    "TrainedRun",
+    "called",
+    "lay_under",
+    "metrics_table",
+    "plain_console",
+    "print_dropped",
+    "train",
+    "train_run",
+]
 
-__getattr__ = hand_out(__name__, {"run": ("TrainedRun", "train", "train_run")})
+__getattr__ = hand_out(__name__, {"notices": ("print_dropped",), "run": ("TrainedRun", "train", "train_run")})

@@ -19,13 +19,19 @@ _SAID_ALREADY = ("class-unused", "class-not-in-train")
 def print_data(settings: Settings, data: DataSet[Any], console: Console) -> None:
     """The data set, what is left out of it, and what is odd."""
     console.print(str(data))
-    for line in data.dropped[:_MOST_DROPPED]:
-        console.print(f"warning: dropped: {line}")
-    if data.dropped:
-        console.print(f"warning: boxes dropped in all: {len(data.dropped)}")
+    print_dropped(data, console)
     if missing := data.classes_without_objects():
         console.print(f"warning: train has nothing of: {', '.join(missing)}")
     _print_odd(settings, data, console)
+
+
+def print_dropped(data: DataSet[Any], console: Console) -> None:
+    """What is left out of a data set."""
+    dropped = data.dropped
+    for line in dropped[:_MOST_DROPPED]:
+        console.print(f"warning: dropped: {line}")
+    if dropped:
+        console.print(f"warning: boxes dropped in all: {len(dropped)}")
 
 
 def _print_odd(settings: Settings, data: DataSet[Any], console: Console) -> None:

@@ -25,7 +25,7 @@ def check_small_images(settings: Settings, task: Task, loaders: Mapping[str, Loa
         if size is None:
             continue
         count = loader.images % settings.data.batch_size or settings.data.batch_size
-        batch = _batch(split, count if split == "train" else 1, size)
+        batch = _batch(split, count if split == "train" else 1, (len(task.backbone.mean), *size))
         try:
             if split == "train":
                 task.losses(trial.train(), batch)
@@ -51,7 +51,9 @@ def _smallest(settings: Settings, task: Task, loader: Loader, split: str) -> tup
     return resized.shape[0], resized.shape[1]
 
 
-def _batch(split: str, count: int, size: tuple[int, int]) -> Batch:
+def _batch(split: str, count: int, shape: tuple[int, int, int]) -> Batch:
+    size = shape[1:]
+
     def empty(*shape: int, dtype: torch.dtype) -> Any:
         return torch.empty(*shape, dtype=dtype, device="meta")
 
@@ -62,5 +64,5 @@ def _batch(split: str, count: int, size: tuple[int, int]) -> Batch:
         "masks": empty(0, *size, dtype=torch.uint8),
         "mask": empty(*size, dtype=torch.uint8),
     }
-    images = [empty(3, *size, dtype=torch.uint8) for _ in range(count)]
+    images = [empty(*shape, dtype=torch.uint8) for _ in range(count)]
     return Batch(images, [target] * count, list(range(count)), [f"the smallest of {split}"] * count, [size] * count)

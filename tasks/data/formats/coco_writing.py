@@ -35,8 +35,9 @@ def write_coco(data: DataSet[Any], folder: Path, lost: Lost) -> None:
         for position, sample in enumerate(samples):
             image_id = position + 1 if ids is None else msgspec.json.decode(ids.raw(position))
             put_image(sample, folder / split / image_name(sample))
-            items = _regions(sample, data.classes, numbers) if is_masks else _objects(sample, numbers)
-            width, height = items.pop()["size"]
+            items, (width, height) = (
+                _regions(sample, data.classes, numbers) if is_masks else (_objects(sample, numbers), sample.size)
+            )
             images.append({"id": image_id, "file_name": image_name(sample), "width": width, "height": height})
             for item in items:
                 annotations.append({"id": len(annotations) + 1, "image_id": image_id} | item)
@@ -47,7 +48,6 @@ def write_coco(data: DataSet[Any], folder: Path, lost: Lost) -> None:
 
 
 def _objects(sample: Any, numbers: tuple[int, ...]) -> list[dict[str, Any]]:
-    """The annotations, and last the size of the image."""
     items: list[dict[str, Any]] = []
     texts = sample.segmentations or [b""] * len(sample.boxes)
     for box, label, area, crowd, text in zip(
@@ -62,10 +62,13 @@ def _objects(sample: Any, numbers: tuple[int, ...]) -> list[dict[str, Any]]:
         if text:
             item["segmentation"] = msgspec.Raw(text)
         items.append(item)
-    return [*items, {"size": sample.size}]
+    return items
 
 
-def _regions(sample: Any, classes: tuple[str, ...], numbers: tuple[int, ...]) -> list[dict[str, Any]]:
+def _regions(
+    sample: Any, classes: tuple[str, ...], numbers: tuple[int, ...]
+) -> tuple[list[dict[str, Any]], tuple[int, int]]:
+    """A region for each class, and the (width, height) of the mask."""
     labels = sample.mask.labels()
     height, width = labels.shape
     items: list[dict[str, Any]] = []
@@ -87,4 +90,4 @@ def _regions(sample: Any, classes: tuple[str, ...], numbers: tuple[int, ...]) ->
                 "segmentation": {"size": [height, width], "counts": runs},
             }
         )
-    return [*items, {"size": (width, height)}]
+    return items, (width, height)

@@ -48,7 +48,8 @@ def convert(source: Path, target: Path, to: str, findings: Findings) -> tuple[Da
 def _read(tree: Tree, to: str, findings: Findings) -> DataSet[Any]:
     """With masks or polygons where there are any."""
     kinds: list[Annotations] = ["polygons", "boxes", "masks"]
-    if to == _MASKS and _owner(tree, "masks") not in (None, *_holding("polygons")):
+    masks = _owner(tree, "masks")
+    if to == _MASKS and masks is not None and masks.key == _MASKS:
         kinds = ["masks"]
     for kind in kinds:
         form = _owner(tree, kind)
@@ -70,7 +71,3 @@ def _owner(tree: Tree, kind: Annotations) -> Format | None:
         return format_of(tree, kind)
     except LayoutError:
         return None
-
-
-def _holding(kind: Annotations) -> list[Format]:
-    return [one for one in all_formats() if kind in one.annotations]

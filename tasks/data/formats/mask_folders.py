@@ -10,15 +10,13 @@ from tasks.config import Annotations, DataSettings, SegmentationData
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings
 from tasks.data.formats.format import Format
-from tasks.data.formats.mask_pairs import by_split, find_pairs, of_one_folder, paired
+from tasks.data.formats.mask_pairs import by_split, empty_masks, find_pairs, of_one_folder, paired
 from tasks.data.formats.mask_writing import write_masks
 from tasks.data.formats.tree import SPLITS, LayoutError, Tree, joined
 from tasks.data.images import IMAGE_SUFFIXES, read_image_size
 from tasks.data.masks.mask_files import ClassMap, MaskFile, read_values
 from tasks.data.masks.samples import MaskedSample, MaskedSamples
 
-_MASKS = ("masks", "mask", "label", "labels", "annotations", "segmentationclass")
-_OTHER_FORMATS = (".json", ".txt", ".xml")
 _VOC_LISTS = "ImageSets/Segmentation"
 _IGNORED = ("unlabelled", "unlabeled", "void", "ignore")
 _VOC_IGNORED = 255
@@ -29,8 +27,9 @@ Pair = tuple[Path, Path]
 
 
 def recognise(tree: Tree) -> bool:
+    """By its folders alone: names of files are compared when it is read."""
     try:
-        return bool(_find_splits(tree, Findings(going_on=True))) or bool(_empty_masks(tree))
+        return _VOC_LISTS in tree.files or bool(find_pairs(tree) or empty_masks(tree) or of_one_folder(tree))
     except InputError:  # two folders of masks
         return True
 
@@ -56,7 +55,7 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
     assert isinstance(settings, SegmentationData)
     folder = tree.folder
     splits = {split: pairs for split, pairs in _find_splits(tree, findings).items() if pairs}
-    if empty := _empty_masks(tree):
+    if empty := empty_masks(tree):
         raise InputError(f"{folder / empty[0]}: the mask folder is empty")
     if "train" not in splits:
         raise InputError(f"{folder}: has no images with masks to train on (train)")
@@ -101,23 +100,13 @@ def _find_splits(tree: Tree, findings: Findings) -> dict[str, list[Pair]]:
         for name in unused:
             line = f"{tree.folder / masks_in / name}: there is no image of this name in {tree.folder / images_in}"
             findings.add("label-unlisted", line)
-    if not pairs and not _empty_masks(tree):
+    if not pairs and not empty_masks(tree):
         alone = of_one_folder(tree)
         pairs = {place: [(image, joined(place, mask)) for image, mask in files] for place, files in alone.items()}
     return {
         split: [(tree.folder / image, tree.folder / mask) for image, mask in files]
         for split, files in by_split(tree, pairs).items()
     }
-
-
-def _empty_masks(tree: Tree) -> list[str]:
-    """Folders called as those of masks are that hold neither images nor another format's annotations."""
-    return [
-        place
-        for place in tree.files
-        if place.rpartition("/")[2].lower() in _MASKS
-        and next(tree.paths((*IMAGE_SUFFIXES, *_OTHER_FORMATS), below=place), None) is None
-    ]
 
 
 def _listed(file: Path, images: Path, masks: Path) -> list[Pair]:

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from backbones import InputError
 from tasks.data.formats.tree import SPLITS, Tree, joined, shown, stem_of, suffix_of
+from tasks.data.images import IMAGE_SUFFIXES
 
 Pair = tuple[str, str]
 
@@ -16,6 +17,7 @@ _IMAGES = frozenset({"image", "img", "jpegimage", "photo", "original", "raw", "i
 _CLASSES = frozenset({"mask", "label", "labelid", "annotation", "annot", "gt", "groundtruth", "target", "semantic"})
 _CLASSES |= {"segmentation", "seg", "segmentationclass", "manual", "1stmanual"}
 _OBJECTS = frozenset({"instance", "segmentationobject", "instancemask"})
+_OTHER_FORMATS = (".json", ".txt", ".xml")
 _LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif")
 _LEAST_SHARE = 0.4  # of the files of a folder of both, that are masks
 
@@ -49,17 +51,11 @@ def find_pairs(tree: Tree, *, objects: bool = False) -> dict[tuple[str, str], li
     """
     if tree.images_in is not None and tree.annotations_in is not None:
         return _given(tree, tree.images_in, tree.annotations_in)
-    words, others = (_OBJECTS, _CLASSES) if objects else (_CLASSES, _OBJECTS)
-    images: dict[str, str] = {}
+    images = _image_folders(tree)
     masks: dict[str, list[str]] = {}
     for directory in tree.images:
-        if (key := _without_kind(directory, words)) is not None:
+        if (key := _without_kind(directory, _OBJECTS if objects else _CLASSES)) is not None:
             masks.setdefault(key, []).append(directory)
-        elif _without_kind(directory, others) is None:
-            named = _without_kind(directory, _IMAGES)
-            key = directory if named is None else named
-            if named is not None or key not in images:
-                images["" if key == "." else key] = directory
     found: dict[tuple[str, str], list[str]] = {}
     for key, places in masks.items():
         if key not in images:
@@ -69,6 +65,30 @@ def find_pairs(tree: Tree, *, objects: bool = False) -> dict[tuple[str, str], li
             raise InputError(f"{tree.folder}: {names} both hold masks of {shown(images[key])}; keep one")
         found[images[key], places[0]] = list(tree.images[places[0]])
     return found
+
+
+def _image_folders(tree: Tree) -> dict[str, str]:
+    """The folders of images by their paths without the word that says what they hold; those with one come first."""
+    images: dict[str, str] = {}
+    for directory in tree.images:
+        if _without_kind(directory, _CLASSES | _OBJECTS) is None:
+            named = _without_kind(directory, _IMAGES)
+            key = directory if named is None else named
+            if named is not None or key not in images:
+                images["" if key == "." else key] = directory
+    return images
+
+
+def empty_masks(tree: Tree) -> list[str]:
+    """Folders called as those of masks are, beside one of images, that hold neither images nor annotations of another
+    format."""
+    images = _image_folders(tree)
+    return [
+        place
+        for place in tree.files
+        if _without_kind(place, _CLASSES) in images
+        and next(tree.paths((*IMAGE_SUFFIXES, *_OTHER_FORMATS), below=place), None) is None
+    ]
 
 
 def _given(tree: Tree, images_in: str, masks_in: str) -> dict[tuple[str, str], list[str]]:

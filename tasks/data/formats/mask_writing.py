@@ -8,7 +8,7 @@ from PIL import Image
 
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
-from tasks.data.formats.writing import Lost, image_name, put_image
+from tasks.data.formats.writing import Lost, free_name, image_name, put_image
 from tasks.data.masks.labels import IGNORE
 from tasks.data.masks.polygons import object_mask
 
@@ -21,12 +21,9 @@ def write_masks(data: DataSet[Any], folder: Path, lost: Lost) -> None:
     is_masks = all(not isinstance(samples, SampleTable) for samples in data.splits.values())
     classes = data.classes if is_masks else (_BACKGROUND, *data.classes)
     for split, samples in data.splits.items():
-        taken: set[str] = set()
+        taken: set[PurePosixPath] = set()
         for sample in samples:
-            name = PurePosixPath(image_name(sample))
-            if str(name.with_suffix("")) in taken:  # a.jpg and a.png would share their mask
-                name = name.with_stem(f"{name.stem}-{name.suffix[1:]}")
-            taken.add(str(name.with_suffix("")))
+            name = free_name(PurePosixPath(image_name(sample)), taken)
             put_image(sample, folder / split / "images" / name)
             mask = sample.mask.labels() if is_masks else _objects(sample, lost)
             target = folder / split / "masks" / name.with_suffix(".png")

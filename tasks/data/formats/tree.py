@@ -127,6 +127,11 @@ class Tree:
         return {directory: names for directory, names in found.items() if names}
 
     @cached_property
+    def stems(self) -> Mapping[str, frozenset[str]]:
+        """The stems of the images in each directory that has some."""
+        return {directory: frozenset(map(stem_of, names)) for directory, names in self.images.items()}
+
+    @cached_property
     def by_stem(self) -> Mapping[str, tuple[str, ...]]:
         """The images of each stem, wherever they are, as paths from the folder."""
         found: dict[str, list[str]] = {}

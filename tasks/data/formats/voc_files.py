@@ -13,6 +13,7 @@ from tasks.data.formats.tree import SPLITS, LayoutError, Tree, joined, stem_of, 
 from tasks.data.images import IMAGE_SUFFIXES
 
 _ROOT = re.compile(rb"<annotation[\s>]")
+_LOOKED_INTO = 5  # files of a folder
 _LOOKED_AT = 4096  # bytes of a file, to see what it is
 _LISTS = ("ImageSets/Main", "ImageSets")
 _ALL_BUT_TEST = "trainval"
@@ -27,13 +28,12 @@ class VocPair:
 
 
 def xml_folders(tree: Tree) -> list[str]:
-    """The directories with XML files of this kind: the first of each is looked into."""
-    found = []
-    for directory in tree.files:
-        names = tree.named(directory, (".xml",))
-        if names and _is_voc(tree.folder / directory / names[0]):
-            found.append(directory)
-    return found
+    """The directories with XML files of this kind: the first few of each are looked into, some may be broken."""
+    return [
+        directory
+        for directory in tree.files
+        if any(_is_voc(tree.folder / directory / name) for name in tree.named(directory, (".xml",))[:_LOOKED_INTO])
+    ]
 
 
 def _is_voc(path: Path) -> bool:
@@ -42,8 +42,7 @@ def _is_voc(path: Path) -> bool:
             start = file.read(_LOOKED_AT)
     except OSError:
         return False
-    # One that is empty or cut short is said to be so when it is read.
-    return bool(_ROOT.search(start.replace(b"\0", b""))) or path.parent.name == "Annotations"
+    return bool(_ROOT.search(start.replace(b"\0", b"")))  # as UTF-16 has them
 
 
 def find_pairs(tree: Tree) -> list[VocPair]:
@@ -71,7 +70,7 @@ def _image_folder(tree: Tree, directory: str, stems: set[str]) -> str | None:
     """The directory whose images have the most of these names, the nearest one of several."""
 
     def fit(place: str) -> tuple[int, bool, bool, int]:
-        shared = len(stems & {stem_of(name) for name in tree.images[place]})
+        shared = len(stems & tree.stems[place])
         same_split = tree.split_of(place) == tree.split_of(directory)
         return shared, place == directory, same_split, _shared(place, directory)
 

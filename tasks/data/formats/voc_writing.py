@@ -1,29 +1,27 @@
 """A data set as Pascal VOC: Annotations/, JPEGImages/ and ImageSets/Main/."""
 
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.data.dataset.splits import DataSet
-from tasks.data.formats.writing import Lost, flat_stems, image_name, put_image, rings
+from tasks.data.formats.writing import Lost, free_name, image_name, put_image, rings
 
 
 def write_voc(data: DataSet[Any], folder: Path, lost: Lost) -> None:
     """Boxes alone; classes come in alphabetical order when it is read, and those without an object in train do not."""
-    for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
-        (folder / name).mkdir(parents=True)
-    stems = flat_stems(f"{split}/{image_name(one)}" for split, samples in data.splits.items() for one in samples)
+    for place in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (folder / place).mkdir(parents=True)
+    taken: set[PurePosixPath] = set()  # one folder for all
     for split, samples in data.splits.items():
         listed = []
         for sample in samples:
-            name = image_name(sample)
-            stem = stems[f"{split}/{name}"]
-            listed.append(f"{stem}\n")
-            file = f"{stem}{Path(name).suffix}"
-            put_image(sample, folder / "JPEGImages" / file)
-            tree = ElementTree.ElementTree(_annotation(sample, data.classes, file, lost))
+            name = free_name(PurePosixPath(PurePosixPath(image_name(sample)).name), taken)
+            listed.append(f"{name.stem}\n")
+            put_image(sample, folder / "JPEGImages" / name)
+            tree = ElementTree.ElementTree(_annotation(sample, data.classes, name.name, lost))
             ElementTree.indent(tree)
-            tree.write(folder / "Annotations" / f"{stem}.xml", encoding="utf-8")
+            tree.write(folder / "Annotations" / f"{name.stem}.xml", encoding="utf-8")
         (folder / "ImageSets/Main" / f"{split}.txt").write_text("".join(listed), encoding="utf-8")
     lost.add("classes that train has nothing of", len(data.classes_without_objects()))
     if list(data.classes) != sorted(data.classes):

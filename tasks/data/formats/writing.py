@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -39,22 +39,15 @@ def image_name(sample: Any) -> str:
     return str(sample.name) if isinstance(sample.source, Path) else f"{sample.name}.png"
 
 
-def flat_stems(names: Iterable[str]) -> dict[str, str]:
-    """A stem of its own for each image, where a format has one folder for all: folders become part of it where two
-    images would share one."""
-    names = list(names)
-    stems = {name: PurePosixPath(name).stem for name in names}
-    twice = Counter(stems.values())
-    found = {
-        name: stem if twice[stem] == 1 else str(PurePosixPath(name).with_suffix("")).replace("/", "-")
-        for name, stem in stems.items()
-    }
-    seen: Counter[str] = Counter()
-    for name, stem in found.items():
-        seen[stem] += 1
-        if seen[stem] > 1:
-            found[name] = f"{stem}-{seen[stem]}"
-    return found
+def free_name(name: PurePosixPath, taken: set[PurePosixPath]) -> PurePosixPath:
+    """A name whose stem no image beside it has yet: annotations go by stems. It is taken then."""
+    free = name
+    for number in count(2):
+        if free.with_suffix("") not in taken:
+            break
+        free = name.with_stem(f"{name.stem}-{number}")
+    taken.add(free.with_suffix(""))
+    return free
 
 
 def new_folder(folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from tasks.data.dataset.splits import DataSet
-from tasks.data.formats.writing import Lost, image_name, put_image, rings
+from tasks.data.formats.writing import Lost, free_name, image_name, put_image, rings
 
 _DIGITS = 10  # of a share of the image: less than a millionth of a pixel
 
@@ -14,16 +14,12 @@ _DIGITS = 10  # of a share of the image: less than a millionth of a pixel
 def write_yolo(data: DataSet[Any], folder: Path, lost: Lost) -> None:
     """Objects that are one polygon each as polygons, or all as boxes where one is none."""
     polygons = all(_is_polygons(sample) for samples in data.splits.values() for sample in samples)
-    stems: set[Path] = set()
     for split, samples in data.splits.items():
+        taken: set[PurePosixPath] = set()
         for sample in samples:
-            name = PurePosixPath(image_name(sample))
-            label = folder / "labels" / split / name.with_suffix(".txt")
-            if label in stems:  # a.jpg and a.png would share their labels
-                name = name.with_stem(f"{name.stem}-{name.suffix[1:]}")
-                label = label.with_stem(name.stem)
-            stems.add(label)
+            name = free_name(PurePosixPath(image_name(sample)), taken)
             put_image(sample, folder / "images" / split / name)
+            label = folder / "labels" / split / name.with_suffix(".txt")
             label.parent.mkdir(parents=True, exist_ok=True)
             label.write_text("".join(_lines(sample, polygons, lost)))
     names = {split: f"images/{split}" for split in data.splits}

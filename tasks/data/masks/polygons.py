@@ -70,8 +70,7 @@ def packed_runs(pixels: NDArray[np.int64], size: tuple[int, int]) -> str:
     """
     width, height = size
     breaks = np.flatnonzero(np.diff(pixels) > 1)
-    starts = pixels[np.concatenate([[0], breaks + 1])]
-    ends = pixels[np.concatenate([breaks, [len(pixels) - 1]])] + 1
+    starts, ends = np.append(pixels[:1], pixels[breaks + 1]), np.append(pixels[breaks], pixels[-1:]) + 1
     edges = np.stack([starts, ends], axis=1).reshape(-1)
     counts = np.diff(edges, prepend=0, append=width * height)
     counts = counts[:-1] if counts[-1] == 0 else counts

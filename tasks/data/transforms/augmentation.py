@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -24,7 +24,13 @@ MASK_INTERPOLATION = cv2.INTER_NEAREST_EXACT
 _FOLDER = Path(__file__).with_name("augmentations")
 _GROUPS = ("OneOf", "Sequential")
 _KEEP_LABELS = (cv2.INTER_NEAREST, MASK_INTERPOLATION)
-_Fill = dict[bool, int | None]  # of masks, by whether a hole is filled
+
+
+class _Fill(NamedTuple):
+    """Of masks; see `load_augmentation`."""
+
+    outside: int
+    hidden: int | None
 
 
 def list_augmentations() -> list[str]:
@@ -57,7 +63,7 @@ def load_augmentation(name: str, side: int, outside: int = 0, hidden: int | None
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not readable YAML: {' '.join(str(error).split())}") from None
-    return _build(content, {"side": side}, {False: outside, True: hidden}, path)
+    return _build(content, {"side": side}, _Fill(outside, hidden), path)
 
 
 def _build(steps: Any, words: dict[str, int], fill: _Fill, path: Path) -> list[Any]:
@@ -79,7 +85,7 @@ def _step(step: Any, words: dict[str, int], fill: _Fill, path: Path) -> Any:
     if kind.__module__.endswith(".resize"):
         given.setdefault("mask_interpolation", MASK_INTERPOLATION)
     if "fill_mask" in inspect.signature(kind).parameters:
-        given.setdefault("fill_mask", fill[issubclass(kind, BaseDropout)])
+        given.setdefault("fill_mask", fill.hidden if issubclass(kind, BaseDropout) else fill.outside)
     if given.get("mask_interpolation", MASK_INTERPOLATION) not in _KEEP_LABELS:
         raise InputError(
             f"{path}: {name}: mask_interpolation {given['mask_interpolation']} mixes labels into others; leave it out"

@@ -84,6 +84,15 @@ def test_boxes_that_are_no_extent_move_as_boxes() -> None:
     assert flipped
 
 
+def test_boxes_between_pixels_are_so_in_an_enlarged_image_too() -> None:
+    image, _, mask = _disk()
+    box = np.array([[17.5, 17.5, 79.25, 79.5]])  # the disk's extent is 18 to 79
+    for seed in range(6):
+        moved = DetectionTransform(480, "light", masks=True).apply(image, box, seed, mask).boxes[0] / 5
+        mirrored = np.array([96 - box[0, 2], box[0, 1], 96 - box[0, 0], box[0, 3]])
+        assert min(np.abs(moved - box[0]).max(), np.abs(moved - mirrored).max()) < 1e-3
+
+
 def test_masks_are_not_interpolated(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text("- Affine: {mask_interpolation: 1}\n")

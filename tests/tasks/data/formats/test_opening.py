@@ -80,3 +80,10 @@ def test_a_folder_of_masks_that_cannot_be_read_is_not_passed_over(tmp_path: Path
         file.rename(file.with_suffix(".raw"))
     with pytest.raises(InputError, match="masks: the mask folder is empty"):
         open_data(data_for("masks", path=str(folder)), "masks")
+
+
+def test_a_folder_called_labels_that_holds_something_else_is_no_folder_of_masks(tmp_path: Path) -> None:
+    folder = CLEAN["coco"](tmp_path / "data")
+    (folder / "labels").mkdir()
+    (folder / "labels/README.md").write_text("see annotations/")
+    assert open_data(data_for("masks", path=str(folder)), "masks").layout == "COCO, polygons as masks"

@@ -141,3 +141,22 @@ def test_links_to_images_have_their_labels_beside_the_links(tmp_path: Path) -> N
         image.symlink_to(tmp_path / "store" / image.name)
     data = open_data(DetectionData(path=str(folder)))
     assert [len(sample.boxes) for sample in data.splits["train"]] == [1, 2]
+
+
+def test_key_points_are_refused_by_name(tmp_path: Path) -> None:
+    for name, more in (("shape", {"kpt_shape": [17, 3]}), ("task", {"task": "pose"})):
+        folder = write_yolo(tmp_path / name, CELLS, ["white", "red"])
+        content = json.loads((folder / "data.yaml").read_text())
+        (folder / "data.yaml").write_text(json.dumps(content | more))
+        with pytest.raises(InputError, match=r"data\.yaml: describes key points, which no head here learns"):
+            _open(folder)
+
+
+def test_two_descriptions_are_named(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, CELLS, ["white", "red"])
+    text = (folder / "data.yaml").read_text()
+    (folder / "data.yaml").unlink()
+    for name in ("one.yaml", "two.yaml"):
+        (folder / name).write_text(text)
+    with pytest.raises(InputError, match=r"one\.yaml and two\.yaml both describe a YOLO data set"):
+        _open(folder)
