@@ -5,9 +5,9 @@ from tasks.data.dataset.sample import Image, Sample
 from tasks.data.dataset.splits import DataSet, Indexed, Split, with_classes
 from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import CHECKS, LEVELS, Check, DataError, Finding, Findings, Place
+from tasks.data.folders.tree import LayoutError
 from tasks.data.formats.converting import convert
 from tasks.data.formats.opening import open_data
-from tasks.data.formats.tree import LayoutError
 from tasks.data.images import IMAGE_SUFFIXES, UNREADABLE, check_size, is_turned, read_image
 from tasks.data.loading.batch import Batch
 from tasks.data.loading.loader import Loader

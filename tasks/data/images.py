@@ -18,6 +18,7 @@ from tasks.data.findings import DataError, Finding, Findings
 _ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _TAIL_BYTES = 64 * 1024
 _MOST_OPENED = 5000
+Size = tuple[float, float]
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm"}
 )
@@ -74,7 +75,7 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1  # cameras write anything
 
 
-def check_size(path: Path, size: tuple[float, float], annotated: tuple[float, float]) -> None:
+def check_size(path: Path, size: Size, annotated: Size) -> None:
     """Raise where an image is not of the size that its annotation gives: its boxes would be off.
 
     Args:
@@ -88,42 +89,57 @@ def check_size(path: Path, size: tuple[float, float], annotated: tuple[float, fl
         raise DataError(Finding("image-size", message, path))
 
 
-def check_image_files(
-    folder: Path, names: Sequence[str], sizes: Sequence[tuple[float, float]], findings: Findings | None = None
-) -> None:
-    """Find, without decoding them, images that are missing, cut short, or not of the annotated size.
+def image_sizes(
+    folder: Path, names: Sequence[str], annotated: Sequence[Size | None], findings: Findings | None = None
+) -> list[Size | None]:
+    """The sizes of images, where they are not annotated from the files. Each file is opened once, none is decoded.
 
-    Of more than 5,000 images only the missing are looked for, since opening each takes minutes; the others are
-    found when they are read.
+    Images that are missing, cut short, or not of the annotated size are found. Of more than 5,000 images only the
+    missing are looked for where the sizes are annotated, since opening each takes minutes; the others are found when
+    they are read.
+
+    Args:
+        annotated: (width, height) of each, or None.
+
+    Returns:
+        (width, height) of each in pixels, as `read_image` gives them; None where nobody knows.
 
     Raises:
-        InputError: there is one, and `findings` does not keep them.
+        InputError: there is such an image, and `findings` does not keep them.
     """
     findings = findings or Findings()
-    if len(names) <= _MOST_OPENED:
-        for name, annotated in zip(names, sizes, strict=True):
-            with findings.skipping():
-                _check_whole(folder / name, annotated)
-        return
+    sizes = list(annotated)
     listed: dict[str, set[str]] = {}
-    for name in names:
-        parent, _, file = name.rpartition("/")
-        if parent not in listed:
-            listed[parent] = set(os.listdir(folder / parent)) if (folder / parent).is_dir() else set()
-        if file not in listed[parent]:
-            with findings.skipping():
-                raise _unreadable(folder / name, FileNotFoundError())
+    for position, (name, size) in enumerate(zip(names, annotated, strict=True)):
+        path = folder / name
+        with findings.skipping():
+            if len(names) <= _MOST_OPENED:
+                sizes[position] = _check_whole(path, size)
+            elif size is None:
+                sizes[position] = read_image_size(path)
+            elif not _is_listed(folder, name, listed):
+                raise _unreadable(path, FileNotFoundError())
+    return sizes
 
 
-def _check_whole(path: Path, annotated: tuple[float, float]) -> None:
+def _is_listed(folder: Path, name: str, listed: dict[str, set[str]]) -> bool:
+    parent, _, file = name.rpartition("/")
+    if parent not in listed:
+        listed[parent] = set(os.listdir(folder / parent)) if (folder / parent).is_dir() else set()
+    return file in listed[parent]
+
+
+def _check_whole(path: Path, annotated: Size | None) -> Size:
     size, kind = _header(path)
-    check_size(path, size, annotated)
+    if annotated is not None:
+        check_size(path, size, annotated)
     ending = _ENDINGS.get(kind)
     with path.open("rb") as raw:
         raw.seek(max(0, raw.seek(0, 2) - _TAIL_BYTES))
         whole = ending is None or ending in raw.read()
     if not whole:
         read_image(path)  # its end may lie before a long appendix
+    return size
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

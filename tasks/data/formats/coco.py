@@ -2,10 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -16,24 +13,20 @@ from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import DataError, Finding, Findings, Place
-from tasks.data.formats.coco_files import find_files, locate
+from tasks.data.folders.tree import Tree
+from tasks.data.formats.coco_files import find_files, locate, near_miss
 from tasks.data.formats.coco_json import CocoAnnotation, CocoFile, CocoImage, Id, read_coco_json
 from tasks.data.formats.coco_writing import write_coco
 from tasks.data.formats.format import Format
-from tasks.data.formats.tree import Tree
-from tasks.data.images import check_image_files, read_image_size
+from tasks.data.images import Size, image_sizes
 from tasks.data.masks.polygons import extent
-from tasks.data.masks.rasterizing import rasterized
-from tasks.data.masks.samples import MaskedSample, MaskedSamples
-
-BACKGROUND = "background"
 
 
 def recognise(tree: Tree) -> bool:
     return bool(find_files(tree))
 
 
-def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[Any]:
+def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[Sample]:
     """Read the annotation file of each split: its name or its folder says which (instances_train2017.json,
     valid/_annotations.coco.json); one file alone is train.
 
@@ -41,21 +34,10 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
     of the file's name (instances_train2017.json: train2017/), in that of the split, in images/, beside the file, or
     wherever a file of the name is.
 
-    As masks there are the background and a class for every category. Where objects overlap the smaller one is seen;
-    crowd regions are ignored.
-
     Raises:
         InputError: a file is missing or unreadable, its parts disagree, or val or test has a class that
             train lacks.
     """
-    if annotations != "masks":
-        return _read_objects(tree, annotations == "polygons", findings)
-    data = _read_objects(tree, True, findings)
-    splits = {split: _masked(samples) for split, samples in data.splits.items() if isinstance(samples, SampleTable)}
-    return DataSet("COCO, polygons as masks", (BACKGROUND, *data.classes), splits, data.findings)
-
-
-def _read_objects(tree: Tree, polygons: bool, findings: Findings) -> DataSet[Sample]:
     files = {split: tree.folder / path for split, path in find_files(tree).items()}
     if "train" not in files:
         raise InputError(
@@ -73,27 +55,8 @@ def _read_objects(tree: Tree, polygons: bool, findings: Findings) -> DataSet[Sam
         labels = _labels(path, categories, classes, findings)
         numbers = {name: number for number, name in categories.items()}
         category_ids[split] = tuple(numbers.get(name, -1) for name in classes)
-        splits[split] = _read_split(tree, path, content, labels, polygons, findings)
+        splits[split] = _read_split(tree, path, content, labels, annotations == "polygons", findings)
     return DataSet("COCO", classes, splits, tuple(findings.found), category_ids)
-
-
-def _masked(samples: SampleTable) -> MaskedSamples:
-    labels = frozenset({0} | {label + 1 for label in samples.label_set()})
-    return MaskedSamples(_Rasterized(samples), samples.names, labels)
-
-
-@dataclass(frozen=True)
-class _Rasterized:
-    samples: SampleTable
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, position: int, /) -> MaskedSample:
-        return rasterized(self.samples[position])
-
-    def __iter__(self) -> Iterator[MaskedSample]:
-        return (self[position] for position in range(len(self)))
 
 
 def _categories(path: Path, content: CocoFile, findings: Findings) -> dict[int, str]:
@@ -127,7 +90,6 @@ def _read_split(
     root, listed = locate(tree, path, content.images)
     images, sizes = _images(path, root, listed, findings)
     names = [image.file_name for image in images]
-    check_image_files(root, names, sizes, findings)
     place = {image.id: position for position, image in enumerate(images)}
     annotations, positions = _annotations(path, content, place, labels, findings)
     boxes = [item.bbox or _enclosing(path, item) for item in annotations]
@@ -149,13 +111,11 @@ def _read_split(
     return build_table(names, root, sizes, objects, place_of, ids, findings)
 
 
-def _images(
-    path: Path, root: Path, images: list[CocoImage], findings: Findings
-) -> tuple[list[CocoImage], list[tuple[float, float]]]:
+def _images(path: Path, root: Path, images: list[CocoImage], findings: Findings) -> tuple[list[CocoImage], list[Size]]:
     """Each image once, and the sizes."""
     ids: set[Id] = set()
     names: set[str] = set()
-    kept, sizes = [], []
+    kept = []
     for image in images:
         if image.id in ids or image.file_name in names:
             what = f"two images share the {'id' if image.id in ids else 'file name'}"
@@ -163,10 +123,11 @@ def _images(
             continue
         ids.add(image.id)
         names.add(image.file_name)
-        with findings.skipping():
-            sizes.append(_size(image, root))
-            kept.append(image)
-    return kept, sizes
+        kept.append(image)
+    annotated = [(image.width, image.height) if image.width and image.height else None for image in kept]
+    sizes = image_sizes(root, [image.file_name for image in kept], annotated, findings)
+    known = [(image, size) for image, size in zip(kept, sizes, strict=True) if size is not None]
+    return [image for image, _ in known], [size for _, size in known]
 
 
 def _annotations(
@@ -202,12 +163,6 @@ def _report_ids(path: Path, ids: list[Id], findings: Findings) -> None:
             findings.add("annotation-id-twice", f"{path}: {count} annotations have the id {number}", place=place)
 
 
-def _size(image: Any, root: Path) -> tuple[float, float]:
-    if image.width and image.height:
-        return image.width, image.height
-    return read_image_size(root / image.file_name)
-
-
 def _enclosing(path: Path, item: CocoAnnotation) -> tuple[float, float, float, float]:
     """(x, y, width, height) around a segmentation that has no box beside it."""
     box = extent(bytes(item.segmentation))
@@ -221,9 +176,11 @@ FORMAT = Format(
     key="coco",
     name="COCO",
     layout="a .json file with images, annotations and categories, and folders of images",
-    annotations=("boxes", "polygons", "masks"),
+    annotations=("boxes", "polygons"),
     precedence=2,
     recognise=recognise,
     read=read,
+    suffixes=(".json",),
+    near_miss=near_miss,
     write=write_coco,
 )

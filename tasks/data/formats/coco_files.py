@@ -2,21 +2,22 @@
 
 import mmap
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from backbones import InputError
+from tasks.data.folders.image_names import ImageNames
+from tasks.data.folders.tree import SPLITS, Tree
 from tasks.data.formats.coco_json import CocoImage
-from tasks.data.formats.tree import SPLITS, Tree, stem_of
 
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
 _OBJECTS = "instances_"  # before the names of COCO's own files of objects, beside those of captions and key points
 _EXPORT = "_annotations.coco.json"
-_TRIED = 20  # images, to find their folder
+_TRIED = 20  # images, to find their folder; files, to see what they lack
+_BEGINNING = 64  # bytes, the first of which says what a file holds
+_LOOKED_AT = 4096
 
 
 def find_files(tree: Tree) -> dict[str, str]:
@@ -30,7 +31,7 @@ def find_files(tree: Tree) -> dict[str, str]:
         found = objects
     splits: dict[str, list[str]] = {}
     for path in found:
-        splits.setdefault(_split_of(tree, path) or "", []).append(path)
+        splits.setdefault(tree.split_of_file(path) or "", []).append(path)
     unnamed = splits.pop("", [])
     if len(unnamed) > 1:
         names = " and ".join(unnamed)
@@ -50,20 +51,39 @@ def _is_named(path: str) -> bool:
 
 
 def _has_keys(file: Path) -> bool:
+    return len(_keys(file)) == len(_KEYS)
+
+
+def _keys(file: Path) -> list[bytes]:
+    """Those of a COCO file that a JSON object has somewhere."""
     try:
         with file.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content[:64].lstrip().startswith(b"{") and all(content.find(key) >= 0 for key in _KEYS)
+            if not content[:_BEGINNING].lstrip().startswith(b"{"):
+                return []
+            return [key for key in _KEYS if content.find(key) >= 0]
     except (OSError, ValueError):  # an empty file cannot be mapped
+        return []
+
+
+def near_miss(tree: Tree) -> str | None:
+    """The first of a few JSON files that is a COCO file but for a part, or a list of detections."""
+    for path in tree.files_that((".json",), lambda file: True)[:_TRIED]:
+        there = _keys(tree.folder / path)
+        if len(there) == len(_KEYS) - 1:
+            (missing,) = set(_KEYS) - set(there)
+            return f"{path} looks like COCO, but has no {missing.decode()}"
+        if _is_results(tree.folder / path):
+            return f"{path} is a list of detections, COCO's form for results; wanted is the file of annotations"
+    return None
+
+
+def _is_results(file: Path) -> bool:
+    try:
+        with file.open("rb") as raw:
+            start = raw.read(_LOOKED_AT)
+    except OSError:
         return False
-
-
-def _split_of(tree: Tree, path: str) -> str | None:
-    """By the words of its name, else by its folder."""
-    if tree.one_split:
-        return None
-    words = re.findall("[a-z]+", stem_of(path).lower())
-    named = [split for split, names in SPLITS.items() if set(names) & set(words)]
-    return named[0] if named else tree.split_of(path.rpartition("/")[0])
+    return start.lstrip().startswith(b"[") and b'"image_id"' in start and b'"score"' in start
 
 
 def locate(tree: Tree, file: Path, images: Sequence[CocoImage]) -> tuple[Path, list[CocoImage]]:
@@ -79,10 +99,8 @@ def locate(tree: Tree, file: Path, images: Sequence[CocoImage]) -> tuple[Path, l
     there = _there(tree, base)
     if root is not None and all(image.file_name in there for image in images):
         return root, list(images)
-    by_name: dict[str, list[str]] = {}
-    for path in _there(tree, ""):
-        by_name.setdefault(path.rpartition("/")[2], []).append(path)
-    names = [base + name if name in there else _path_of(name, by_name, file, tree) for name in _names(images)]
+    by_name, place = ImageNames(tree), file.relative_to(tree.folder).as_posix()
+    names = [base + name if name in there else by_name.find(name, place) for name in _names(images)]
     if root is None and not any(names):
         raise InputError(
             f"{tree.folder}: no folder of images for {file.name}: found {tree.counts()}, but none of its names, the "
@@ -112,35 +130,10 @@ def _there(tree: Tree, base: str) -> set[str]:
     return found
 
 
-def _path_of(name: str, by_name: Mapping[str, Sequence[str]], file: Path, tree: Tree) -> str | None:
-    """The file that an annotated name stands for: the one that shares the most of its last parts."""
-    for text in dict.fromkeys((name, unquote(name), unquote(urlsplit(name).path))):
-        parts = text.replace("\\", "/").split("/")
-        candidates = by_name.get(parts[-1], ())
-        if len(candidates) > 1:
-            shared = [_common_end(parts, path.split("/")) for path in candidates]
-            candidates = [path for path, count in zip(candidates, shared, strict=True) if count == max(shared)]
-        if len(candidates) > 1:
-            split = _split_of(tree, file.relative_to(tree.folder).as_posix())
-            candidates = [path for path in candidates if tree.split_of(path) == split]
-        if len(candidates) == 1:
-            return candidates[0]
-    return None
-
-
-def _common_end(first: Sequence[str], second: Sequence[str]) -> int:
-    count = 0
-    for one, other in zip(reversed(first), reversed(second), strict=False):
-        if one != other:
-            break
-        count += 1
-    return count
-
-
 def _image_folder(tree: Tree, file: Path, examples: Sequence[str]) -> Path | None:
     """The first of the usual folders in which one of the images lies."""
     name = file.stem.removeprefix(_OBJECTS)
-    words = SPLITS.get(_split_of(tree, file.relative_to(tree.folder).as_posix()) or "", ())
+    words = SPLITS.get(tree.split_of_file(file.relative_to(tree.folder).as_posix()) or "", ())
     names = dict.fromkeys([name, *words])
     places = [place / name for name in names for place in (tree.folder, tree.folder / "images", file.parent)]
     places += [tree.folder / "images", file.parent, file.parent.parent, tree.folder]

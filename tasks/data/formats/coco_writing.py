@@ -8,11 +8,9 @@ import numpy as np
 
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
-from tasks.data.formats.writing import Lost, image_name, put_image
-from tasks.data.masks.labels import IGNORE
+from tasks.data.folders.writing import Lost, image_name, put_image
+from tasks.data.masks.labels import BACKGROUND, IGNORE
 from tasks.data.masks.polygons import packed_runs
-
-_BACKGROUND = "background"
 
 
 def write_coco(data: DataSet[Any], folder: Path, lost: Lost) -> None:
@@ -27,7 +25,7 @@ def write_coco(data: DataSet[Any], folder: Path, lost: Lost) -> None:
         categories = [
             {"id": number, "name": name}
             for number, name in zip(numbers, data.classes, strict=True)
-            if not (is_masks and name == _BACKGROUND)
+            if not (is_masks and name == BACKGROUND)
         ]
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
@@ -74,14 +72,14 @@ def _regions(
     items: list[dict[str, Any]] = []
     for label in np.unique(labels).tolist():
         ignored = label == IGNORE
-        if not ignored and classes[label] == _BACKGROUND:
+        if not ignored and classes[label] == BACKGROUND:
             continue
         columns, rows = np.nonzero((labels == label).T)
         runs = packed_runs(columns.astype(np.int64) * height + rows, (width, height))
         left, top = int(columns.min()), int(rows.min())
         items.append(
             {
-                "category_id": next(n for n, name in zip(numbers, classes, strict=True) if name != _BACKGROUND)
+                "category_id": next(n for n, name in zip(numbers, classes, strict=True) if name != BACKGROUND)
                 if ignored
                 else numbers[label],
                 "bbox": [left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top],

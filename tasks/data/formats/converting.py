@@ -7,10 +7,10 @@ from backbones import InputError
 from tasks.config import Annotations, DetectionData, SegmentationData
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Findings
+from tasks.data.folders.tree import LayoutError, Tree
+from tasks.data.folders.writing import Lost, new_folder
 from tasks.data.formats.format import Format
 from tasks.data.formats.opening import all_formats, format_of
-from tasks.data.formats.tree import LayoutError, Tree
-from tasks.data.formats.writing import Lost, new_folder
 
 _MASKS = "masks"
 
@@ -58,7 +58,7 @@ def _read(tree: Tree, to: str, findings: Findings) -> DataSet[Any]:
         settings = SegmentationData(path=str(tree.folder)) if kind == "masks" else DetectionData(path=str(tree.folder))
         noted = len(findings.found)
         try:
-            return form.read(tree, settings, kind, findings)
+            return form.open(tree, settings, kind, findings)
         except DataError as error:
             if kind != "polygons" or error.finding.check != "polygon-broken":
                 raise

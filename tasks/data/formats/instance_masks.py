@@ -15,10 +15,10 @@ from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import DataError, Finding, Findings, Place
+from tasks.data.folders.tree import SPLITS, LayoutError, Tree, joined
 from tasks.data.formats.format import Format
 from tasks.data.formats.mask_pairs import find_pairs, paired
-from tasks.data.formats.tree import SPLITS, LayoutError, Tree, joined
-from tasks.data.images import check_image_files, read_image_size
+from tasks.data.images import image_sizes
 from tasks.data.masks.mask_files import read_numbers
 from tasks.data.masks.polygons import packed_runs
 
@@ -91,12 +91,15 @@ def _folders_of_objects(tree: Tree) -> dict[str, list[_Files]]:
 
 def _index(files: Sequence[_Files], findings: Findings) -> SampleTable:
     base = Path(os.path.commonpath([one.image.parent for one in files]))
+    found = image_sizes(base, [_name(one, base) for one in files], [None] * len(files), findings)
     kept: list[_Files] = []
     sizes: list[tuple[int, int]] = []
     objects, places = Objects(), []
-    for one in files:
+    for one, known in zip(files, found, strict=True):
+        if known is None:
+            continue
+        size = (int(known[0]), int(known[1]))
         with findings.skipping():
-            size = read_image_size(one.image)
             items = list(_objects(one, size))
             for place, pixels in items:
                 rows, columns = pixels[1], pixels[0]
@@ -107,9 +110,11 @@ def _index(files: Sequence[_Files], findings: Findings) -> SampleTable:
                 places.append(place)
             kept.append(one)
             sizes.append(size)
-    names = [one.image.relative_to(base).as_posix() for one in kept]
-    check_image_files(base, names, sizes, findings)
-    return build_table(names, base, sizes, objects, places.__getitem__, findings=findings)
+    return build_table([_name(one, base) for one in kept], base, sizes, objects, places.__getitem__, findings=findings)
+
+
+def _name(files: _Files, base: Path) -> str:
+    return files.image.relative_to(base).as_posix()
 
 
 def _objects(files: _Files, size: tuple[int, int]) -> Iterator[tuple[Place, NDArray[np.intp]]]:

@@ -1,6 +1,7 @@
 """Folders of images with folders of masks beside them, in the common layouts."""
 
 from collections.abc import Iterable, Sequence
+from itertools import combinations, islice
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ from backbones import InputError
 from tasks.config import Annotations, DataSettings, SegmentationData
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings
+from tasks.data.folders.tree import SPLITS, LayoutError, Tree, joined, shown
 from tasks.data.formats.format import Format
 from tasks.data.formats.mask_pairs import by_split, empty_masks, find_pairs, of_one_folder, paired
 from tasks.data.formats.mask_writing import write_masks
-from tasks.data.formats.tree import SPLITS, LayoutError, Tree, joined
 from tasks.data.images import IMAGE_SUFFIXES, read_image_size
 from tasks.data.masks.mask_files import ClassMap, MaskFile, read_values
 from tasks.data.masks.samples import MaskedSample, MaskedSamples
@@ -21,6 +22,7 @@ _VOC_LISTS = "ImageSets/Segmentation"
 _IGNORED = ("unlabelled", "unlabeled", "void", "ignore")
 _VOC_IGNORED = 255
 _BINARY = {0, 255}
+_COMPARED = 20  # folders, to say what is missing
 _MOST_CLASSES = 255  # and the label of what is ignored
 
 Pair = tuple[Path, Path]
@@ -32,6 +34,17 @@ def recognise(tree: Tree) -> bool:
         return _VOC_LISTS in tree.files or bool(find_pairs(tree) or empty_masks(tree) or of_one_folder(tree))
     except InputError:  # two folders of masks
         return True
+
+
+def near_miss(tree: Tree) -> str | None:
+    """Two folders of images with the same names, of which one may hold masks."""
+    for first, second in combinations(islice(tree.stems, _COMPARED), 2):
+        if len(tree.stems[first] & tree.stems[second]) > len(tree.stems[first]) / 2:
+            return (
+                f"{shown(first)} and {shown(second)} hold files of the same names: if these are images and masks, call "
+                "the folders images and masks"
+            )
+    return None
 
 
 def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[MaskedSample]:
@@ -212,6 +225,7 @@ FORMAT = Format(
     precedence=1,
     recognise=recognise,
     read=read,
+    near_miss=near_miss,
     settings=("classes", "ignore_index"),
     write=write_masks,
 )

@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 
 from backbones import InputError
-from tasks.data.formats.tree import SPLITS, Tree, joined, shown, stem_of, suffix_of
+from tasks.data.folders.tree import SPLITS, Tree, joined, shown, stem_of, suffix_of
 from tasks.data.images import IMAGE_SUFFIXES
 
 Pair = tuple[str, str]

@@ -8,18 +8,16 @@ from PIL import Image
 
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
-from tasks.data.formats.writing import Lost, free_name, image_name, put_image
-from tasks.data.masks.labels import IGNORE
+from tasks.data.folders.writing import Lost, free_name, image_name, put_image
+from tasks.data.masks.labels import BACKGROUND, IGNORE
 from tasks.data.masks.polygons import object_mask
-
-_BACKGROUND = "background"
 
 
 def write_masks(data: DataSet[Any], folder: Path, lost: Lost) -> None:
     """Masks of the classes, 255 being ignored; of objects their masks, or their boxes where they have none, over a
     background."""
     is_masks = all(not isinstance(samples, SampleTable) for samples in data.splits.values())
-    classes = data.classes if is_masks else (_BACKGROUND, *data.classes)
+    classes = data.classes if is_masks else (BACKGROUND, *data.classes)
     for split, samples in data.splits.items():
         taken: set[PurePosixPath] = set()
         for sample in samples:

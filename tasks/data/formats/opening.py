@@ -12,9 +12,9 @@ from tasks.data.dataset.choosing import choose_classes
 from tasks.data.dataset.merging import merge
 from tasks.data.dataset.splits import DataSet, with_split, with_val
 from tasks.data.findings import Findings
+from tasks.data.folders.tree import LayoutError, Tree
 from tasks.data.formats.format import Format
 from tasks.data.formats.shapes import masked_shapes_data, shapes_data
-from tasks.data.formats.tree import LayoutError, Tree
 from tasks.data.masks.labels import IGNORE
 
 
@@ -53,10 +53,10 @@ def _read(settings: DataSettings, annotations: Annotations, findings: Findings) 
     formats = [format_of(trees[0], annotations, settings.format)]
     formats += [format_of(tree, annotations) for tree in trees[1:]]
     _check_use(settings, formats)
-    parts = [one.read(tree, settings, annotations, findings) for one, tree in zip(formats, trees, strict=True)]
+    parts = [one.open(tree, settings, annotations, findings) for one, tree in zip(formats, trees, strict=True)]
     for split, images, places in settings.given_splits:
         tree = Tree.of_parts(Path(images), Path(places), one_split=True)
-        part = format_of(tree, annotations, settings.format).read(tree, settings, annotations, findings)
+        part = format_of(tree, annotations, settings.format).open(tree, settings, annotations, findings)
         parts[0] = with_split(parts[0], split, part, places)
     if not any("val" in part.splits for part in parts):
         # Of each folder by itself, so that merging in another one moves no image between train and val.
@@ -100,7 +100,7 @@ def format_of(tree: Tree, annotations: Annotations, key: str | None = None) -> F
         return _format_named(key, annotations)
     if not any(tree.files.values()):
         raise LayoutError(f"{folder}: the data folder is empty")
-    able = [one for one in all_formats() if annotations in one.annotations]
+    able = [one for one in all_formats() if one.gives(annotations)]
     for one in able:
         if one.recognise(tree):
             return one
@@ -111,14 +111,21 @@ def format_of(tree: Tree, annotations: Annotations, key: str | None = None) -> F
             raise LayoutError(
                 f"{folder}: this is {other.name}, with {held} and no {annotations}; take {names} for them"
             )
-    layouts = _either([f"{one.layout} ({one.name})" for one in able])
-    raise LayoutError(
-        f"{folder}: found {tree.counts()}: no layout of {annotations} that is known here; wanted are {layouts}"
-    )
+    raise LayoutError(f"{folder}: found {tree.counts()}: {_lacking(tree, able, annotations)}")
+
+
+def _lacking(tree: Tree, able: Sequence[Format], annotations: Annotations) -> str:
+    """What would make a folder one of these formats."""
+    if reasons := [reason for one in able if (reason := one.near_miss(tree))]:
+        return "; ".join(reasons)
+    if likely := [one for one in able if any(True for _ in tree.paths(one.suffixes))]:
+        layouts = _either([f"{one.layout} ({one.name})" for one in likely])
+        return f"no layout of {annotations} that is known here; wanted are {layouts}"
+    return f"no annotations that are known here; wanted are {annotations} as {_either([one.name for one in able])}"
 
 
 def _format_named(key: str, annotations: Annotations) -> Format:
-    able = {one.key: one for one in all_formats() if annotations in one.annotations}
+    able = {one.key: one for one in all_formats() if one.gives(annotations)}
     if key not in able:
         raise LayoutError(
             f"data.format: {key!r} is no format of {annotations}{nearest(key, able)} (there are {', '.join(able)})"

@@ -1,22 +1,19 @@
 """Pascal VOC: an XML file an image, in whatever folders; splits from lists (ImageSets/Main), folders, or none."""
 
-import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from backbones import InputError, nearest
 from tasks.config import Annotations, DataSettings, DetectionData
-from tasks.data.dataset.objects import Objects, build_table
+from tasks.data.dataset.annotated import AnnotatedImage, data_set
 from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
-from tasks.data.dataset.table import SampleTable
-from tasks.data.findings import Findings, Place
+from tasks.data.findings import Findings
+from tasks.data.folders.tree import Tree
 from tasks.data.formats.format import Format
-from tasks.data.formats.tree import Tree
 from tasks.data.formats.voc_files import VocPair, find_pairs, split_files, xml_folders
 from tasks.data.formats.voc_writing import write_voc
-from tasks.data.formats.voc_xml import VocAnnotation, read_voc_xml
-from tasks.data.images import check_image_files
+from tasks.data.formats.voc_xml import read_voc_xml
 
 
 def recognise(tree: Tree) -> bool:
@@ -37,42 +34,15 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
     assert isinstance(settings, DetectionData)
     pairs = find_pairs(tree)
     chosen = split_files(tree, pairs, findings)
-    found: dict[str, list[VocAnnotation]] = {}
+    splits: dict[str, list[AnnotatedImage]] = {}
     for split, files in chosen.items():
-        found[split] = []
+        splits[split] = []
         for annotation, image in files:
             with findings.skipping():
-                found[split].append(read_voc_xml(annotation, image))
-    classes = tuple(sorted({item.name for annotation in found["train"] for item in annotation.objects}))
-    if not classes:
-        raise InputError(f"{tree.folder}: no object in any of the {len(found['train'])} training annotations")
-    splits = {split: _index(items, classes, settings.voc_one_based, findings) for split, items in found.items()}
+                splits[split].append(read_voc_xml(annotation, image, settings.voc_one_based))
+    data = data_set("Pascal VOC", tree, splits, findings)
     _report_unlisted(tree, pairs, {annotation for files in chosen.values() for annotation, _ in files}, findings)
-    return DataSet("Pascal VOC", classes, splits, tuple(findings.found))
-
-
-def _index(
-    annotations: Sequence[VocAnnotation], classes: tuple[str, ...], one_based: bool, findings: Findings
-) -> SampleTable:
-    images = Path(os.path.commonpath([annotation.image.parent for annotation in annotations] or [Path()]))
-    names = [annotation.image.relative_to(images).as_posix() for annotation in annotations]
-    sizes = [(annotation.width, annotation.height) for annotation in annotations]
-    check_image_files(images, names, sizes, findings)
-    objects, places = Objects(), []
-    first = 1.0 if one_based else 0.0
-    for position, annotation in enumerate(annotations):
-        for number, item in enumerate(annotation.objects, start=1):
-            if item.name not in classes:
-                line = (
-                    f"{annotation.path}: the class {item.name!r} does not occur in train"
-                    f"{nearest(item.name, classes)} (train has {', '.join(classes)})"
-                )
-                findings.add("class-unknown", line, image=annotation.image, box=item.box)
-                continue
-            x_min, y_min, x_max, y_max = item.box
-            objects.add(position, (x_min - first, y_min - first, x_max, y_max), classes.index(item.name))
-            places.append(Place(f"{annotation.path}: object {number} ({item.name})", annotation.path, number - 1))
-    return build_table(names, images, sizes, objects, places.__getitem__, findings=findings)
+    return replace(data, findings=tuple(findings.found))
 
 
 def _report_unlisted(tree: Tree, pairs: Sequence[VocPair], used: set[Path], findings: Findings) -> None:
@@ -90,6 +60,7 @@ FORMAT = Format(
     precedence=4,
     recognise=recognise,
     read=read,
+    suffixes=(".xml",),
     settings=("voc_one_based",),
     alphabetical=True,
     write=write_voc,

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from backbones import InputError
 from tasks.data.findings import Findings
-from tasks.data.formats.tree import SPLITS, LayoutError, Tree, joined, stem_of, suffix_of
+from tasks.data.folders.tree import SPLITS, LayoutError, Tree, joined, stem_of, suffix_of
 from tasks.data.images import IMAGE_SUFFIXES
 
 _ROOT = re.compile(rb"<annotation[\s>]")

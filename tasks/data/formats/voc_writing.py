@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.data.dataset.splits import DataSet
-from tasks.data.formats.writing import Lost, free_name, image_name, put_image, rings
+from tasks.data.folders.writing import Lost, free_name, image_name, put_image, rings
 
 
 def write_voc(data: DataSet[Any], folder: Path, lost: Lost) -> None:

@@ -1,56 +1,42 @@
 """One Pascal VOC annotation: the XML file of an image."""
 
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.data.findings import DataError, Finding
-from tasks.data.images import read_image_size
+from tasks.data.dataset.annotated import AnnotatedImage, AnnotatedObject
+from tasks.data.findings import DataError, Finding, Place
+from tasks.data.images import Size
+from tasks.data.masks.regions import Region
 
 
-@dataclass(frozen=True)
-class VocObject:
-    name: str
-    box: tuple[float, float, float, float]
+def read_voc_xml(path: Path, image: Path, one_based: bool) -> AnnotatedImage:
+    """Args:
+        one_based: coordinates count from 1 and include the last pixel.
 
-
-@dataclass(frozen=True)
-class VocAnnotation:
-    path: Path
-    image: Path
-    width: float
-    height: float
-    objects: tuple[VocObject, ...]
-
-
-def read_voc_xml(path: Path, image: Path) -> VocAnnotation:
+    Raises:
+        DataError: the file is missing, or not of this kind.
+    """
+    first = 1.0 if one_based else 0.0
+    objects = []
     try:
         root = ElementTree.parse(path).getroot()
-        width, height = _size(root) or read_image_size(image)
-        objects = tuple(
-            VocObject(
-                name=_text(item, "name"),
-                box=(
-                    _number(item, "bndbox/xmin"),
-                    _number(item, "bndbox/ymin"),
-                    _number(item, "bndbox/xmax"),
-                    _number(item, "bndbox/ymax"),
-                ),
-            )
-            for item in root.iter("object")
-        )
+        size = _size(root)
+        for number, item in enumerate(root.iter("object")):
+            name = _text(item, "name")
+            x_min, y_min = _number(item, "bndbox/xmin") - first, _number(item, "bndbox/ymin") - first
+            box = (x_min, y_min, _number(item, "bndbox/xmax"), _number(item, "bndbox/ymax"))
+            place = Place(f"{path}: object {number + 1} ({name})", path, number)
+            objects.append(AnnotatedObject(name, Region(box), place))
     except FileNotFoundError:
         line = f"{path}: missing; {image.name} has no annotation"
         raise DataError(Finding("annotation-unreadable", line, image)) from None
-    except DataError:  # of the image's size
-        raise
     except (ElementTree.ParseError, LookupError, OSError, ValueError) as error:
         line = f"{path}: not a readable Pascal VOC annotation: {error}"
         raise DataError(Finding("annotation-unreadable", line, image)) from None
-    return VocAnnotation(path, image, width, height, objects)
+    return AnnotatedImage(image, path, objects, size)
 
 
-def _size(root: ElementTree.Element) -> tuple[float, float] | None:
+def _size(root: ElementTree.Element) -> Size | None:
     """(width, height) as the file gives them; some tools leave them out, or write 0."""
     if root.find("size") is None:
         return None

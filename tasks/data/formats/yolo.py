@@ -12,16 +12,22 @@ from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import Findings, Place
+from tasks.data.folders.tree import Tree, stem_of
 from tasks.data.formats.format import Format
-from tasks.data.formats.tree import Tree, stem_of
-from tasks.data.formats.yolo_description import find_description, read_description
+from tasks.data.formats.yolo_description import find_description, has_labels, read_description
 from tasks.data.formats.yolo_labels import in_pixels, read_yolo_labels
 from tasks.data.formats.yolo_writing import write_yolo
-from tasks.data.images import check_image_files, read_image_size
+from tasks.data.images import image_sizes
 
 
 def recognise(tree: Tree) -> bool:
     return find_description(tree) is not None
+
+
+def near_miss(tree: Tree) -> str | None:
+    if not has_labels(tree):
+        return None
+    return "looks like YOLO's label files, but nothing names their classes: add classes.txt, a name a line"
 
 
 def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[Sample]:
@@ -60,12 +66,9 @@ def _read_split(
     base = Path(os.path.abspath(tree.folder))
     if not all(path.is_relative_to(base) for path in images):
         base = Path(images[0].anchor)
-    sizes: dict[Path, tuple[int, int]] = {}
-    for path in images:
-        with findings.skipping():
-            sizes[path] = read_image_size(path)
+    found = image_sizes(base, [path.relative_to(base).as_posix() for path in images], [None] * len(images), findings)
+    sizes = {image: size for image, size in zip(images, found, strict=True) if size is not None}
     names = [path.relative_to(base).as_posix() for path in sizes]
-    check_image_files(base, names, list(sizes.values()), findings)
     objects, places = Objects(), []
     for position, (image, size) in enumerate(sizes.items()):
         labels = label_files[image]
@@ -138,5 +141,7 @@ FORMAT = Format(
     precedence=3,
     recognise=recognise,
     read=read,
+    suffixes=(".yaml", ".yml", ".txt", ".data"),
+    near_miss=near_miss,
     write=write_yolo,
 )

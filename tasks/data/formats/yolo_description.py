@@ -11,7 +11,7 @@ import yaml
 
 from backbones import InputError
 from tasks.data.findings import Findings
-from tasks.data.formats.tree import SPLITS, LayoutError, Tree, stem_of, suffix_of
+from tasks.data.folders.tree import SPLITS, LayoutError, Tree, stem_of, suffix_of
 from tasks.data.images import IMAGE_SUFFIXES
 
 _USUAL = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
@@ -68,12 +68,13 @@ def _class_list(tree: Tree) -> str | None:
     """A list of classes in a folder whose text files are labels of its images."""
     for directory, names in tree.files.items():
         for name in _CLASS_LISTS:
-            if name in names and _has_labels(tree):
+            if name in names and has_labels(tree):
                 return name if directory == "." else f"{directory}/{name}"
     return None
 
 
-def _has_labels(tree: Tree) -> bool:
+def has_labels(tree: Tree) -> bool:
+    """Whether the first text file that has the name of an image is one of labels."""
     for path in tree.paths((".txt",)):
         if path.rpartition("/")[2] not in _CLASS_LISTS and stem_of(path) in tree.by_stem:
             lines = (tree.folder / path).read_bytes()[:_LOOKED_AT].splitlines()

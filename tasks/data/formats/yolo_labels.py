@@ -59,7 +59,7 @@ def _object(line: str, number: int, classes: tuple[str, ...]) -> YoloObject:
 
 
 def in_pixels(
-    values: tuple[float, ...], size: tuple[int, int]
+    values: tuple[float, ...], size: tuple[float, float]
 ) -> tuple[tuple[float, float, float, float], list[float] | None]:
     """The box in pixels, and the polygon if it is one."""
     width, height = size

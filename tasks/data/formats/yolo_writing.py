@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from tasks.data.dataset.splits import DataSet
-from tasks.data.formats.writing import Lost, free_name, image_name, put_image, rings
+from tasks.data.folders.writing import Lost, free_name, image_name, put_image, rings
 
 _DIGITS = 10  # of a share of the image: less than a millionth of a pixel
 

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+BACKGROUND = "background"
 IGNORE = 255  # the label of pixels that count nowhere
 
 Labels = NDArray[np.uint8]

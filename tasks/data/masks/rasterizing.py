@@ -1,13 +1,17 @@
 """From an image's objects to one mask of classes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tasks.data.dataset.sample import Sample
-from tasks.data.masks.labels import IGNORE, Labels, Mask, RelabelledMask
+from tasks.data.dataset.splits import DataSet, Split
+from tasks.data.dataset.table import SampleTable
+from tasks.data.masks.labels import BACKGROUND, IGNORE, Labels, Mask, RelabelledMask
 from tasks.data.masks.polygons import object_mask
-from tasks.data.masks.samples import MaskedSample
+from tasks.data.masks.samples import MaskedSample, MaskedSamples
 
 _OBJECT = 1
 
@@ -30,9 +34,30 @@ class RasterizedMask:
         return mask
 
 
-def rasterized(sample: Sample) -> MaskedSample:
-    """A detection sample as one for segmentation."""
-    return MaskedSample(sample.name, sample.source, RasterizedMask(sample))
+@dataclass(frozen=True)
+class _Rasterized:
+    samples: SampleTable
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, position: int, /) -> MaskedSample:
+        sample = self.samples[position]
+        return MaskedSample(sample.name, sample.source, RasterizedMask(sample))
+
+    def __iter__(self) -> Iterator[MaskedSample]:
+        return (self[position] for position in range(len(self)))
+
+
+def as_masks(data: DataSet[Any]) -> DataSet[MaskedSample]:
+    """A data set of objects with polygons as one of masks: the background, and a class for each of its own."""
+    splits: dict[str, Split[MaskedSample]] = {}
+    for split, samples in data.splits.items():
+        assert isinstance(samples, SampleTable)
+        labels = frozenset({0} | {label + _OBJECT for label in samples.label_set()})
+        splits[split] = MaskedSamples(_Rasterized(samples), samples.names, labels)
+    layout = f"{data.layout}, polygons as masks"
+    return DataSet(layout, (BACKGROUND, *data.classes), splits, data.findings)
 
 
 def rasterized_from(mask: Mask) -> Sample | None:

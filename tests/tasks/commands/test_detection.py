@@ -101,7 +101,7 @@ def test_what_a_head_cannot_do_is_said_before_anything_is_written(
     folder = write_voc(tmp_path / "voc", CELLS)
     assert main(["--data", str(folder), "--head", "mask_rcnn", "--output", str(tmp_path / "run")]) == 2
     assert (
-        "this is Pascal VOC, with boxes and no polygons; take COCO, YOLO or instance masks for them"
+        "this is Pascal VOC, with boxes and no polygons; take COCO, Supervisely, YOLO, instance masks, LabelMe, "
         in capsys.readouterr().err
     )
     assert main(["--head", "fcos", "--head.channels", "16", "--output", str(tmp_path / "run")]) == 2

@@ -8,7 +8,7 @@ from PIL import Image
 
 from backbones import InputError
 from tasks.data import images
-from tasks.data.images import check_image_files, read_image
+from tasks.data.images import image_sizes, read_image
 
 
 def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
@@ -42,14 +42,14 @@ def test_a_file_cut_short_is_found_with_and_without_decoding(tmp_path: Path, suf
     path = tmp_path / f"a.{suffix}"
     noise = np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
-    check_image_files(path.parent, [path.name], [(60, 60)])
+    image_sizes(path.parent, [path.name], [(60, 60)])
     whole = path.read_bytes()
     for appendix in (b"trailing bytes of a camera", bytes(100_000)):
         path.write_bytes(whole + appendix)
-        check_image_files(path.parent, [path.name], [(60, 60)])
+        image_sizes(path.parent, [path.name], [(60, 60)])
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=rf"a\.{suffix}: not a readable image"):
-        check_image_files(path.parent, [path.name], [(60, 60)])
+        image_sizes(path.parent, [path.name], [(60, 60)])
     with pytest.raises(InputError, match=rf"a\.{suffix}: not a readable image"):
         read_image(path)
 
@@ -75,7 +75,7 @@ def test_of_very_many_images_only_the_missing_are_looked_for(tmp_path: Path, mon
     (tmp_path / "deep").mkdir()
     for name in names:
         (tmp_path / name).write_text("not opened")
-    check_image_files(tmp_path, names, [(1, 1)] * 3)
+    image_sizes(tmp_path, names, [(1, 1)] * 3)
     for missing in ("deep/d.jpg", "absent/e.jpg"):
         with pytest.raises(InputError, match=rf"{missing[-5:]}: the image is missing; restore it"):
-            check_image_files(tmp_path, [*names, missing], [(1, 1)] * 4)
+            image_sizes(tmp_path, [*names, missing], [(1, 1)] * 4)

@@ -1,7 +1,7 @@
 """Clean data sets in every form, and defects to plant in them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from tasks.config import Annotations
-from tests.writers import Images, write_coco, write_voc, write_yolo
+from tests.writers import Box, Images, write_coco, write_voc, write_yolo
 
 WIDTH, HEIGHT = 64, 48
 TRAIN, VAL = "annotations/instances_train.json", "annotations/instances_val.json"
@@ -44,12 +44,64 @@ def _masks(folder: Path) -> Path:
     return folder
 
 
+def _labelme(folder: Path) -> Path:
+    return _with_images(folder, lambda name, boxes: _written(folder / f"{name}.json", _labelme_file(name, boxes)))
+
+
+def _labelme_file(name: str, boxes: Sequence[Box]) -> dict[str, Any]:
+    shapes = [
+        {"label": label, "points": [[x0, y0], [x1, y1]], "shape_type": "rectangle", "group_id": None}
+        for label, x0, y0, x1, y1 in boxes
+    ]
+    return {"shapes": shapes, "imagePath": f"{Path(name).name}.png", "imageWidth": WIDTH, "imageHeight": HEIGHT}
+
+
+def _label_studio(folder: Path) -> Path:
+    tasks: dict[str, list[dict[str, Any]]] = {"train": [], "val": []}
+
+    def add(name: str, boxes: Sequence[Box]) -> None:
+        result = []
+        for label, x0, y0, x1, y1 in boxes:
+            place = {"x": 100 * x0 / WIDTH, "y": 100 * y0 / HEIGHT}
+            size = {"width": 100 * (x1 - x0) / WIDTH, "height": 100 * (y1 - y0) / HEIGHT}
+            value = place | size | {"rotation": 0, "rectanglelabels": [label]}
+            result.append({"original_width": WIDTH, "original_height": HEIGHT, "value": value})
+        split, _, stem = name.partition("/")
+        tasks[split].append({"id": stem, "data": {"image": f"{name}.png"}, "annotations": [{"result": result}]})
+
+    _with_images(folder, add)
+    for split, items in tasks.items():
+        _written(folder / f"{split}.json", items)
+    return folder
+
+
+def _with_images(folder: Path, annotate: Callable[[str, Sequence[Box]], None]) -> Path:
+    for split, images in SPLITS.items():
+        (folder / split).mkdir(parents=True)
+        for number, (name, boxes) in enumerate(images.items()):
+            noise(seed=number + 100 * len(split)).save(folder / split / f"{name}.png")
+            annotate(f"{split}/{name}", boxes)
+    return folder
+
+
+def _written(file: Path, content: Any) -> None:
+    file.write_text(json.dumps(content))
+
+
+def _annotated_again(folder: Path) -> None:
+    tasks = json.loads((folder / "train.json").read_text())
+    tasks[0]["annotations"] *= 2
+    _written(folder / "train.json", tasks)
+
+
 CLEAN: dict[str, Callable[[Path], Path]] = {
     "coco": clean_coco,
     "voc": lambda folder: write_voc(folder, SPLITS),
     "yolo": lambda folder: write_yolo(folder, SPLITS, ["white", "red"]),
     "masks": _masks,
     "coco as masks": clean_coco,
+    "labelme": _labelme,
+    "label_studio": _label_studio,
 }
 
 
@@ -310,6 +362,12 @@ PLANTED: dict[str, tuple[str, Callable[[Path], Any], set[str]]] = {
         {"image-deep"},
     ),
     "CMYK": ("coco", _saved(noise().convert("CMYK")), {"image-cmyk"}),
+    "a shape that is a point": (
+        "labelme",
+        in_text("train/t0.json", '[[4, 6], [30, 40]], "shape_type": "rectangle"', '[[4, 6]], "shape_type": "point"'),
+        {"shape-no-area"},
+    ),
+    "two annotations of an image": ("label_studio", _annotated_again, {"annotated-again"}),
     "a missing mask": ("masks", lambda d: (d / "train/masks/0.png").unlink(), {"mask-missing"}),
     "text for a mask": ("masks", lambda d: (d / "train/masks/0.png").write_text("no"), {"mask-unreadable"}),
     "a coloured mask": ("masks", lambda d: noise().save(d / "train/masks/0.png"), {"mask-stray"}),

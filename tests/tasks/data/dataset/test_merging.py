@@ -8,8 +8,8 @@ from PIL import Image
 
 from backbones import InputError
 from tasks.config import DetectionData, SegmentationData
+from tasks.data.folders.tree import LayoutError
 from tasks.data.formats.opening import open_data
-from tasks.data.formats.tree import LayoutError
 from tests.writers import write_coco, write_voc, write_yolo
 
 RED, WHITE, BLUE = ("red", 4, 6, 30, 40), ("white", 32, 8, 60, 30), ("blue", 10, 10, 20, 22)

@@ -1,85 +1,25 @@
-"""Data sets laid out as people have them: a function each, all of the same images and objects.
-
-A function writes a data set into a folder. IMAGES are 8 of train, 2 of val and 2 of test; each holds one or two bright
-rectangles on dark noise, `cell` or `nucleus`, so that what a reader finds can be counted in the images themselves.
-"""
+"""Data sets laid out as people have them: a function each, which writes the examples into a folder."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-CLASSES = ("cell", "nucleus")
-WIDTH, HEIGHT = 64, 48
-COUNTS = {"train": 8, "val": 2, "test": 2}
-_LETTERS = {"train": "a", "val": "b", "test": "c"}
-
-Box = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class Example:
-    """An image with its objects: (class, x_min, y_min, x_max, y_max) each."""
-
-    name: str
-    split: str
-    objects: tuple[tuple[int, Box], ...]
-
-    def pixels(self) -> np.ndarray[Any, Any]:
-        seed = sum(map(ord, self.name))
-        image = np.random.default_rng(seed).integers(0, 60, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-        for label, (x0, y0, x1, y1) in self.objects:
-            image[y0:y1, x0:x1] = 150 + 60 * label
-        return image
-
-    def mask(self, values: tuple[int, int, int] = (0, 1, 2)) -> np.ndarray[Any, Any]:
-        mask = np.full((HEIGHT, WIDTH), values[0], np.uint8)
-        for label, (x0, y0, x1, y1) in self.objects:
-            mask[y0:y1, x0:x1] = values[label + 1]
-        return mask
-
-    def numbered(self) -> np.ndarray[Any, Any]:
-        mask = np.zeros((HEIGHT, WIDTH), np.uint16)
-        for number, (_, (x0, y0, x1, y1)) in enumerate(self.objects, start=1):
-            mask[y0:y1, x0:x1] = 300 * number
-        return mask
-
-
-def _examples() -> Iterator[Example]:
-    for split, count in COUNTS.items():
-        for number in range(count):
-            first = (number % 2, (4 + number, 6, 24 + number, 30))
-            second = ((number + 1) % 2, (38, 10 + number, 58, 40))
-            yield Example(f"{_LETTERS[split]}_{number + 10}", split, (first, second) if number % 3 else (first,))
-
-
-EXAMPLES = tuple(_examples())
-OBJECTS = {split: sum(len(one.objects) for one in EXAMPLES if one.split == split) for split in COUNTS}
-
-
-def _save(path: Path, pixels: np.ndarray[Any, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-
-
-def _text(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
-
-
-def _images(folder: Path, place: str, suffix: str = ".jpg") -> None:
-    """`place` may hold {split}."""
-    for one in EXAMPLES:
-        _save(folder / place.format(split=one.split) / f"{one.name}{suffix}", one.pixels())
-
-
-def _only(*splits: str) -> list[Example]:
-    return [one for one in EXAMPLES if one.split in splits]
-
+from tests.tasks.data.formats import tool_layouts
+from tests.tasks.data.formats.examples import (
+    CLASSES,
+    COUNTS,
+    EXAMPLES,
+    HEIGHT,
+    WIDTH,
+    Example,
+    only,
+    save,
+    write,
+    write_images,
+)
 
 # Pascal VOC
 
@@ -95,14 +35,14 @@ def _xml(one: Example, suffix: str = ".jpg") -> str:
 
 
 def _voc(folder: Path, images: str, annotations: str, suffix: str = ".jpg") -> None:
-    _images(folder, images, suffix)
+    write_images(folder, images, suffix)
     for one in EXAMPLES:
-        _text(folder / annotations.format(split=one.split) / f"{one.name}.xml", _xml(one, suffix))
+        write(folder / annotations.format(split=one.split) / f"{one.name}.xml", _xml(one, suffix))
 
 
 def _lists(folder: Path, place: str) -> None:
     for split in COUNTS:
-        _text(folder / place / f"{split}.txt", "".join(f"{one.name}\n" for one in _only(split)))
+        write(folder / place / f"{split}.txt", "".join(f"{one.name}\n" for one in only(split)))
 
 
 def voc_challenge(folder: Path) -> None:
@@ -117,7 +57,7 @@ def voc_challenge_a_level_down(folder: Path) -> None:
 def voc_trainval(folder: Path) -> None:
     voc_challenge(folder)
     lists = folder / "ImageSets/Main"
-    _text(lists / "trainval.txt", (lists / "train.txt").read_text() + (lists / "val.txt").read_text())
+    write(lists / "trainval.txt", (lists / "train.txt").read_text() + (lists / "val.txt").read_text())
     (lists / "train.txt").unlink()
     (lists / "val.txt").unlink()
 
@@ -145,7 +85,7 @@ def voc_all_in_one(folder: Path) -> None:
 def voc_lists_with_paths(folder: Path) -> None:
     _voc(folder, "images", "labels", ".bmp")
     for split in COUNTS:
-        _text(folder / f"{split}.txt", "".join(f"./images/{one.name}.bmp\n" for one in _only(split)))
+        write(folder / f"{split}.txt", "".join(f"./images/{one.name}.bmp\n" for one in only(split)))
 
 
 # YOLO
@@ -163,13 +103,13 @@ def _yolo_lines(one: Example, *, polygons: bool = False) -> str:
 
 
 def _yolo(folder: Path, images: str, labels: str, *, polygons: bool = False) -> None:
-    _images(folder, images)
+    write_images(folder, images)
     for one in EXAMPLES:
-        _text(folder / labels.format(split=one.split) / f"{one.name}.txt", _yolo_lines(one, polygons=polygons))
+        write(folder / labels.format(split=one.split) / f"{one.name}.txt", _yolo_lines(one, polygons=polygons))
 
 
 def _data_yaml(folder: Path, name: str = "data.yaml", **entries: Any) -> None:
-    _text(folder / name, json.dumps({"names": list(CLASSES)} | entries))
+    write(folder / name, json.dumps({"names": list(CLASSES)} | entries))
 
 
 def yolo_images_and_labels(folder: Path) -> None:
@@ -185,7 +125,7 @@ def yolo_split_first(folder: Path) -> None:
 def yolo_config_yaml_and_labels_a_level_down(folder: Path) -> None:
     _yolo(folder, "{split}", "annotations/labels/{split}")
     names = dict(enumerate(CLASSES))
-    _text(folder / "config.yaml", f"names: {names}\ntrain: train\nval: val\ntest: test\n")
+    write(folder / "config.yaml", f"names: {names}\ntrain: train\nval: val\ntest: test\n")
 
 
 def yolo_written_on_another_machine(folder: Path) -> None:
@@ -203,13 +143,13 @@ def yolo_labels_beside_images(folder: Path) -> None:
 def yolo_lists_of_images(folder: Path) -> None:
     _yolo(folder, "images", "labels")
     for split in COUNTS:
-        _text(folder / f"{split}.txt", "".join(f"./images/{one.name}.jpg\n" for one in _only(split)))
+        write(folder / f"{split}.txt", "".join(f"./images/{one.name}.jpg\n" for one in only(split)))
     _data_yaml(folder, **{split: f"{split}.txt" for split in COUNTS})
 
 
 def yolo_no_test_after_all(folder: Path) -> None:
     yolo_images_and_labels(folder)
-    for one in _only("test"):
+    for one in only("test"):
         (folder / f"images/test/{one.name}.jpg").unlink()
         (folder / f"labels/test/{one.name}.txt").unlink()
     (folder / "images/test").rmdir()
@@ -217,22 +157,22 @@ def yolo_no_test_after_all(folder: Path) -> None:
 
 def yolo_class_list_alone(folder: Path) -> None:
     _yolo(folder, "images/{split}", "labels/{split}")
-    _text(folder / "classes.txt", "\n".join(CLASSES))
+    write(folder / "classes.txt", "\n".join(CLASSES))
 
 
 def yolo_label_img(folder: Path) -> None:
     """What labelImg leaves: everything in one folder."""
     _yolo(folder, ".", ".")
-    _text(folder / "classes.txt", "\n".join(CLASSES))
+    write(folder / "classes.txt", "\n".join(CLASSES))
 
 
 def yolo_darknet(folder: Path) -> None:
     _yolo(folder, "data/obj", "data/obj")
-    _text(folder / "data/obj.names", "\n".join(CLASSES))
+    write(folder / "data/obj.names", "\n".join(CLASSES))
     for split in COUNTS:
-        _text(folder / f"data/{split}.txt", "".join(f"data/obj/{one.name}.jpg\n" for one in _only(split)))
+        write(folder / f"data/{split}.txt", "".join(f"data/obj/{one.name}.jpg\n" for one in only(split)))
     lines = ["classes = 2", "train = data/train.txt", "valid = data/val.txt", "test = data/test.txt"]
-    _text(folder / "data/obj.data", "\n".join([*lines, "names = data/obj.names", "backup = backup/"]))
+    write(folder / "data/obj.data", "\n".join([*lines, "names = data/obj.names", "backup = backup/"]))
 
 
 def yolo_polygons(folder: Path) -> None:
@@ -276,12 +216,12 @@ def _coco(
 
 
 def coco_of_2017(folder: Path) -> None:
-    _images(folder, "{split}2017")
+    write_images(folder, "{split}2017")
     for split in COUNTS:
-        file = _coco(_only(split), lambda one: f"{one.name}.jpg")
-        _text(folder / f"annotations/instances_{split}2017.json", file)
+        file = _coco(only(split), lambda one: f"{one.name}.jpg")
+        write(folder / f"annotations/instances_{split}2017.json", file)
         for other in ("captions", "person_keypoints"):
-            _text(folder / f"annotations/{other}_{split}2017.json", file)
+            write(folder / f"annotations/{other}_{split}2017.json", file)
 
 
 def coco_export(folder: Path) -> None:
@@ -293,14 +233,14 @@ def coco_export(folder: Path) -> None:
             item["supercategory"] = "cell"
 
     for split, name in (("train", "train"), ("val", "valid"), ("test", "test")):
-        for one in _only(split):
-            _save(folder / name / f"{one.name}.jpg", one.pixels())
-        _text(folder / name / "_annotations.coco.json", _coco(_only(split), lambda one: f"{one.name}.jpg", edit))
+        for one in only(split):
+            save(folder / name / f"{one.name}.jpg", one.pixels())
+        write(folder / name / "_annotations.coco.json", _coco(only(split), lambda one: f"{one.name}.jpg", edit))
 
 
 def coco_instances_default(folder: Path) -> None:
-    _images(folder, "images")
-    _text(folder / "annotations/instances_default.json", _coco(list(EXAMPLES), lambda one: f"{one.name}.jpg"))
+    write_images(folder, "images")
+    write(folder / "annotations/instances_default.json", _coco(list(EXAMPLES), lambda one: f"{one.name}.jpg"))
 
 
 def coco_result_beside_images(folder: Path) -> None:
@@ -311,40 +251,38 @@ def coco_result_beside_images(folder: Path) -> None:
             for key in ("id", "area", "iscrowd", "bbox"):
                 del item[key]
 
-    _images(folder, "images")
-    _text(folder / "result.json", _coco(list(EXAMPLES), lambda one: f"images/{one.name}.jpg", edit))
+    write_images(folder, "images")
+    write(folder / "result.json", _coco(list(EXAMPLES), lambda one: f"images/{one.name}.jpg", edit))
 
 
 def coco_train_json_in_the_folder(folder: Path) -> None:
-    _images(folder, "data/{split}")
+    write_images(folder, "data/{split}")
     for split in COUNTS:
-        _text(folder / f"{split}.json", _coco(_only(split), lambda one: f"{one.name}.jpg"))
+        write(folder / f"{split}.json", _coco(only(split), lambda one: f"{one.name}.jpg"))
 
 
 def coco_backslashes(folder: Path) -> None:
-    _images(folder, "images/{split}")
+    write_images(folder, "images/{split}")
     for split in COUNTS:
-        _text(
-            folder / f"labels/{split}.json", _coco(_only(split), lambda one: f"C:\\sets\\{one.split}\\{one.name}.jpg")
-        )
+        write(folder / f"labels/{split}.json", _coco(only(split), lambda one: f"C:\\sets\\{one.split}\\{one.name}.jpg"))
 
 
 def coco_urls(folder: Path) -> None:
     for one in EXAMPLES:
-        _save(folder / "photos" / f"cell {one.name}.jpg", one.pixels())
+        save(folder / "photos" / f"cell {one.name}.jpg", one.pixels())
     url = "https://example.org/sets/cell%20{name}.jpg?size=large"
     for split in COUNTS:
-        _text(folder / f"{split}_annotations.json", _coco(_only(split), lambda one: url.format(name=one.name)))
+        write(folder / f"{split}_annotations.json", _coco(only(split), lambda one: url.format(name=one.name)))
 
 
 # Masks
 
 
 def _masks(folder: Path, images: str, masks: str, mask_name: str = "{name}.png", suffix: str = ".png") -> None:
-    _images(folder, images, suffix)
+    write_images(folder, images, suffix)
     for one in EXAMPLES:
-        _save(folder / masks.format(split=one.split) / mask_name.format(name=one.name), one.mask())
-    _text(folder / "classes.txt", "\n".join(("background", *CLASSES)))
+        save(folder / masks.format(split=one.split) / mask_name.format(name=one.name), one.mask())
+    write(folder / "classes.txt", "\n".join(("background", *CLASSES)))
 
 
 def masks_images_and_masks(folder: Path) -> None:
@@ -371,9 +309,9 @@ def masks_of_retinas(folder: Path) -> None:
     """DRIVE's: other endings, other suffixes."""
     for one in EXAMPLES:
         place = folder / {"train": "training", "val": "validation", "test": "test"}[one.split]
-        _save(place / "images" / f"{one.name}_training.tif", one.pixels())
-        _save(place / "1st_manual" / f"{one.name}_manual1.gif", one.mask())
-    _text(folder / "classes.txt", "\n".join(("background", *CLASSES)))
+        save(place / "images" / f"{one.name}_training.tif", one.pixels())
+        save(place / "1st_manual" / f"{one.name}_manual1.gif", one.mask())
+    write(folder / "classes.txt", "\n".join(("background", *CLASSES)))
 
 
 def masks_in_one_folder(folder: Path) -> None:
@@ -395,42 +333,41 @@ def masks_of_the_challenge(folder: Path) -> None:
 def objects_numbered(folder: Path) -> None:
     masks_images_and_masks(folder)
     for one in EXAMPLES:
-        _save(folder / one.split / "instances" / f"{one.name}.png", one.numbered())
+        save(folder / one.split / "instances" / f"{one.name}.png", one.numbered())
 
 
 def objects_a_file_each(folder: Path) -> None:
     for one in EXAMPLES:
         place = folder / one.split / one.name
-        _save(place / "images" / f"{one.name}.png", one.pixels())
+        save(place / "images" / f"{one.name}.png", one.pixels())
         for number, (_, (x0, y0, x1, y1)) in enumerate(one.objects):
             mask = np.zeros((HEIGHT, WIDTH), np.uint8)
             mask[y0:y1, x0:x1] = 255
-            _save(place / "masks" / f"{number}.png", mask)
+            save(place / "masks" / f"{number}.png", mask)
 
 
 def objects_a_folder_an_image(folder: Path) -> None:
-    _images(folder, "{split}/images", ".png")
+    write_images(folder, "{split}/images", ".png")
     for one in EXAMPLES:
         for number, (_, (x0, y0, x1, y1)) in enumerate(one.objects):
             mask = np.zeros((HEIGHT, WIDTH), np.uint8)
             mask[y0:y1, x0:x1] = 255
-            _save(folder / one.split / "masks" / one.name / f"{number}.png", mask)
+            save(folder / one.split / "masks" / one.name / f"{number}.png", mask)
 
 
-def clutter(folder: Path) -> None:
-    """What systems and editors leave in every folder: copies of files, under other names and in hidden folders."""
-    for path in [path for path in folder.rglob("*") if path.is_file()]:
-        (path.parent / f"._{path.name}").write_bytes(b"Mac OS X")
-        (path.parent / ".DS_Store").write_bytes(b"\0")
-        (path.parent / "Thumbs.db").write_bytes(b"\0")
-        for hidden in (".ipynb_checkpoints", "@eaDir", "__MACOSX"):
-            copy = path.parent / hidden / path.name
-            copy.parent.mkdir(exist_ok=True)
-            copy.write_bytes(path.read_bytes())
-
-
+_KINDS = (
+    "voc_",
+    "yolo_",
+    "coco_",
+    "masks_",
+    "objects_",
+    "labelme_",
+    "cvat_",
+    "label_studio_",
+    "supervisely_",
+    "open_images_",
+    "csv_",
+)
 LAYOUTS: dict[str, Callable[[Path], None]] = {
-    name: function
-    for name, function in list(globals().items())
-    if name.startswith(("voc_", "yolo_", "coco_", "masks_", "objects_"))
+    name: function for name, function in [*globals().items(), *vars(tool_layouts).items()] if name.startswith(_KINDS)
 }

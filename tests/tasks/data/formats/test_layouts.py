@@ -12,9 +12,22 @@ from tasks.assembly import task_from_settings
 from tasks.config import Annotations
 from tasks.data import DataSet, Loader, open_data
 from tests.heads import data_for, run_settings
-from tests.tasks.data.formats.layouts import CLASSES, COUNTS, EXAMPLES, LAYOUTS, OBJECTS, clutter
+from tests.tasks.data.formats.examples import CLASSES, COUNTS, EXAMPLES, OBJECTS, clutter
+from tests.tasks.data.formats.layouts import LAYOUTS
 
-NAMES = {"voc": "Pascal VOC", "yolo": "YOLO", "coco": "COCO", "masks": "mask folders", "objects": "instance masks"}
+NAMES = {
+    "voc": "Pascal VOC",
+    "yolo": "YOLO",
+    "coco": "COCO",
+    "masks": "mask folders",
+    "objects": "instance masks",
+    "labelme": "LabelMe",
+    "cvat": "CVAT",
+    "label_studio": "Label Studio",
+    "supervisely": "Supervisely",
+    "open_images": "Open Images",
+    "csv": "CSV",
+}
 # Layouts that do not say which images are val, or test.
 UNSPLIT = {
     "voc_annotations_beside_images",
@@ -24,6 +37,11 @@ UNSPLIT = {
     "coco_instances_default",
     "coco_result_beside_images",
     "masks_in_one_folder",
+    "labelme_beside_images",
+    "cvat_one_task",
+    "cvat_video",
+    "label_studio_of_uploads",
+    "csv_as_simple_as_can_be",
 }
 
 
@@ -57,7 +75,7 @@ def test_a_layout_is_read_as_it_is(layout: str, cluttered: bool, tmp_path: Path)
     if cluttered:
         clutter(tmp_path)
     data = _open(layout, tmp_path)
-    assert data.layout.startswith(NAMES[layout.partition("_")[0]])
+    assert data.layout.startswith(next(name for kind, name in NAMES.items() if layout.startswith(f"{kind}_")))
     assert {split: len(samples) for split, samples in data.splits.items()} == _expected_counts(layout)
     if layout.startswith("masks_"):
         assert data.classes == ("background", *CLASSES)

@@ -231,3 +231,14 @@ def test_shapes_have_masks() -> None:
     for number, label in enumerate(labels, start=1):
         assert (mask[objects == number] == label + 1).all()
     assert image.shape[:2] == mask.shape
+
+
+def test_folders_that_may_be_images_and_masks_are_named(tmp_path: Path) -> None:
+    for place in ("photos_1", "ann"):
+        (tmp_path / place).mkdir()
+        for number in range(3):
+            Image.new("L", (8, 8)).save(tmp_path / place / f"{number}.png")
+    with pytest.raises(
+        InputError, match="ann/ and photos_1/ hold files of the same names: if these are images and mas"
+    ):
+        _open(tmp_path)

@@ -7,14 +7,20 @@ import pytest
 
 from backbones import InputError
 from tasks.config import Annotations
-from tasks.data.formats import coco, mask_folders, voc, yolo
-from tasks.data.formats.opening import open_data
-from tasks.data.formats.tree import Tree
+from tasks.data.folders.tree import Tree
+from tasks.data.formats.opening import all_formats, open_data
 from tests.heads import data_for
 from tests.tasks.doctor.planted import CLEAN
 
-FORMATS = {module.FORMAT.name: module.FORMAT for module in (coco, mask_folders, voc, yolo)}
-OWNERS = {"coco": "COCO", "voc": "Pascal VOC", "yolo": "YOLO", "masks": "mask folders"}
+FORMATS = {one.name: one for one in all_formats()}
+OWNERS = {
+    "coco": "COCO",
+    "voc": "Pascal VOC",
+    "yolo": "YOLO",
+    "masks": "mask folders",
+    "labelme": "LabelMe",
+    "label_studio": "Label Studio",
+}
 
 
 @pytest.mark.parametrize("form", OWNERS)
@@ -31,14 +37,14 @@ def test_one_format_recognises_a_folder(form: str, tmp_path: Path) -> None:
         (
             "voc",
             "polygons",
-            "this is Pascal VOC, with boxes and no polygons; take COCO, YOLO or instance masks",
+            "this is Pascal VOC, with boxes and no polygons; take COCO, Supervisely, YOLO, instance masks, LabelMe,",
         ),
-        ("voc", "masks", "this is Pascal VOC, with boxes and no masks; take mask folders or COCO for them"),
-        ("yolo", "masks", "this is YOLO, with boxes and polygons and no masks; take mask folders or COCO for them"),
+        ("voc", "masks", "this is Pascal VOC, with boxes and no masks; take mask folders, COCO,"),
+        ("yolo", "masks", "is a box; masks need polygons in every line"),
         (
             "masks",
             "boxes",
-            "this is mask folders, with masks and no boxes; take COCO, YOLO, Pascal VOC or",
+            "this is mask folders, with masks and no boxes; take COCO, Supervisely, YOLO, Pascal VOC,",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from tasks.config import Annotations, SettingsError
 from tasks.data import DataSet, open_data
 from tests.heads import data_for
 from tests.tasks.data.formats import layouts
-from tests.tasks.data.formats.layouts import CLASSES, COUNTS
+from tests.tasks.data.formats.examples import CLASSES, COUNTS
 
 
 def _open(kind: Annotations = "boxes", **places: Any) -> DataSet[Any]:

@@ -227,7 +227,7 @@ VOC_DEFECTS: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "class only in val": (
         lambda d: _write(d / "Annotations/c.xml", (d / "Annotations/c.xml").read_text().replace("white", "whit")),
-        r"c\.xml: the class 'whit' does not occur in train; did you mean 'white'",
+        r"c\.xml: object 1 \(whit\): the class 'whit' does not occur in train; did you mean 'white'",
     ),
 }
 
@@ -296,7 +296,34 @@ def test_folders_without_a_layout_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is empty"):
         _open(tmp_path)
     (tmp_path / "notes.txt").touch()
-    message = r"found 1 \.txt in the folder itself: no layout of boxes .*\(COCO\).*\(YOLO\).*\(Pascal VOC\) or .*\("
+    message = r"found 1 \.txt in the folder itself: no layout of boxes that is known here; wanted are a YAML .*\(YOLO\)"
+    with pytest.raises(InputError, match=message):
+        _open(tmp_path)
+    (tmp_path / "notes.txt").rename(tmp_path / "a.jpg")
+    message = (
+        r"found 1 \.jpg in the folder itself: no annotations that are known here; wanted are boxes as COCO, .* or CSV"
+    )
+    with pytest.raises(InputError, match=message):
+        _open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        (
+            "a.csv",
+            "image,x1,y1,x2,y2\na.png,1,2,3,4\n",
+            "a.csv has the columns image, x1, y1, x2, y2 and none for class",
+        ),
+        ("a.txt", "0 0.5 0.5 0.1 0.1\n", "YOLO's label files, but nothing names their classes: add classes.txt"),
+        ("a.json", '{"images": [], "annotations": []}', 'a.json looks like COCO, but has no "categories"'),
+        ("a.json", '[{"image_id": 1, "bbox": [], "score": 1}]', "a.json is a list of detections, COCO's form for"),
+        ("a.xml", "<labels/>", r"wanted are .xml files beside .*\(Pascal VOC\) or an .xml file of CVAT.*\(CVAT\)"),
+    ],
+)
+def test_what_a_folder_lacks_is_said(file: str, content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_text(content)
+    (tmp_path / "a.png").touch()
     with pytest.raises(InputError, match=message):
         _open(tmp_path)
 

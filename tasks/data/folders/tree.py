@@ -1,7 +1,8 @@
 """The files below a data folder, looked at once. What systems and editors leave behind is no data."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -99,6 +100,14 @@ class Tree:
         """The split that a folder on a path names, unless all is one."""
         return None if self.one_split else split_named(path)
 
+    def split_of_file(self, path: str) -> str | None:
+        """The split that a file's name has a word of (train_labels.csv), else its folder names; None if all is one."""
+        if self.one_split:
+            return None
+        words = set(re.findall("[a-z]+", stem_of(path).lower()))
+        named = [split for split, names in SPLITS.items() if words & set(names)]
+        return named[0] if named else self.split_of(path.rpartition("/")[0])
+
     @cached_property
     def _by_suffix(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
         """suffix -> directory -> names."""
@@ -119,6 +128,16 @@ class Tree:
     def named(self, directory: str, suffixes: Iterable[str]) -> list[str]:
         """The names of a directory's files with one of these suffixes."""
         return sorted(name for suffix in suffixes for name in self._by_suffix.get(suffix, {}).get(directory, ()))
+
+    def files_that(self, suffixes: Iterable[str], are: Callable[[Path], bool]) -> list[str]:
+        """The files with one of these suffixes, as paths from the folder, in directories where `are` holds for one of
+        the first few."""
+        found = []
+        for directory in self.files:
+            names = self.named(directory, suffixes)
+            if any(are(self.folder / directory / name) for name in names[:_LOOKED_INTO]):
+                found += [joined(directory, name) for name in names]
+        return found
 
     @cached_property
     def images(self) -> Mapping[str, tuple[str, ...]]:
@@ -158,6 +177,7 @@ class Tree:
 
 
 _MOST_COUNTED = 6
+_LOOKED_INTO = 5  # files of a directory: some may be broken
 
 
 def _walk(path: str, name: str, above: frozenset[tuple[int, int]], files: dict[str, tuple[str, ...]]) -> None:

@@ -1,0 +1,128 @@
+"""From images that are annotated one by one, with classes by name, to a data set."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from backbones import InputError, nearest
+from tasks.data.dataset.objects import Objects, build_table
+from tasks.data.dataset.sample import Sample
+from tasks.data.dataset.splits import DataSet
+from tasks.data.dataset.table import SampleTable
+from tasks.data.findings import Findings, Place
+from tasks.data.folders.tree import SPLITS, LayoutError, Tree
+from tasks.data.images import Size, image_sizes
+from tasks.data.masks.regions import Region, RegionError
+
+
+@dataclass(frozen=True)
+class AnnotatedObject:
+    """An object.
+
+    Attributes:
+        name: its class.
+        region: in pixels of the image, or in shares of it.
+        place: where it is annotated.
+        crowd: whether it is a region to ignore.
+    """
+
+    name: str
+    region: Region
+    place: Place
+    crowd: bool = False
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """An image with its objects.
+
+    Attributes:
+        annotation: the file that says so.
+        size: (width, height) in pixels, where it is annotated.
+        in_shares: whether boxes are in shares of the image; such are without polygons.
+    """
+
+    image: Path
+    annotation: Path
+    objects: Sequence[AnnotatedObject]
+    size: Size | None = None
+    in_shares: bool = False
+
+
+@contextmanager
+def taking_shape(place: Place, image: Path | None, findings: Findings) -> Iterator[None]:
+    """Leave the block at a shape that cannot be taken, which is found."""
+    try:
+        yield
+    except RegionError as error:
+        findings.add(error.check, f"{place.text}: {error}", image=image, place=place)
+
+
+def data_set(
+    layout: str,
+    tree: Tree,
+    splits: Mapping[str, Sequence[AnnotatedImage]],
+    findings: Findings,
+    *,
+    polygons: bool = False,
+) -> DataSet[Sample]:
+    """The classes are the names in train, in alphabetical order.
+
+    Args:
+        layout: the format, as a person calls it.
+        polygons: whether they are wanted.
+
+    Raises:
+        InputError: there is no train, no object in it, an image is missing or unreadable, or val or test has a class
+            that train lacks.
+    """
+    if "train" not in splits:
+        raise LayoutError(f"{tree.folder}: {' and '.join(splits)} alone; wanted are images to train on, in train/")
+    classes = tuple(sorted({item.name for one in splits["train"] for item in one.objects}))
+    if not classes:
+        raise InputError(f"{tree.folder}: no object on any of the {len(splits['train'])} training images")
+    tables = {split: _table(splits[split], classes, polygons, findings) for split in SPLITS if split in splits}
+    return DataSet(layout, classes, tables, tuple(findings.found))
+
+
+def _table(
+    annotated: Sequence[AnnotatedImage], classes: tuple[str, ...], polygons: bool, findings: Findings
+) -> SampleTable:
+    _report_again(annotated, findings)
+    folder = Path(os.path.commonpath([one.image.parent for one in annotated] or [Path()]))
+    found = image_sizes(folder, [_name(one, folder) for one in annotated], [one.size for one in annotated], findings)
+    known = [(one, size) for one, size in zip(annotated, found, strict=True) if size is not None]
+    labels = {name: label for label, name in enumerate(classes)}
+    objects, places = Objects(), []
+    for position, (one, size) in enumerate(known):
+        scale = size if one.in_shares else (1, 1)
+        for item in one.objects:
+            if item.name not in labels:
+                line = (
+                    f"{item.place.text}: the class {item.name!r} does not occur in train{nearest(item.name, classes)} "
+                    f"(train has {', '.join(classes)})"
+                )
+                findings.add("class-unknown", line, image=one.image, box=item.region.box)
+                continue
+            x_min, y_min, x_max, y_max = item.region.box
+            box = (x_min * scale[0], y_min * scale[1], x_max * scale[0], y_max * scale[1])
+            objects.add(position, box, labels[item.name], item.region.area, item.crowd)
+            if polygons:
+                objects.segmentations.append(item.region.segmentation)
+            places.append(item.place)
+    names, sizes = [_name(one, folder) for one, _ in known], [size for _, size in known]
+    return build_table(names, folder, sizes, objects, places.__getitem__, findings=findings)
+
+
+def _report_again(annotated: Sequence[AnnotatedImage], findings: Findings) -> None:
+    first: dict[Path, Path] = {}
+    for one in annotated:
+        if (other := first.setdefault(one.image, one.annotation)) is not one.annotation:
+            line = f"{one.image}: is annotated twice, in {other} and in {one.annotation}; keep one"
+            findings.add("image-listed-twice", line, image=one.image)
+
+
+def _name(one: AnnotatedImage, folder: Path) -> str:
+    return one.image.relative_to(folder).as_posix()
