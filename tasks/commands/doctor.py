@@ -205,14 +205,19 @@ def _write_pages(arguments: DoctorArguments, found: "Examination", console: Cons
 
 
 def _fix(arguments: DoctorArguments, found: "Examination", console: Console) -> None:
-    from tasks.doctor import fix
+    from tasks.doctor import fix, is_correctable
 
     assert arguments.fix is not None
     findings = [finding for group in found.groups for finding in group.findings]
     written = fix(findings, [Path(path) for path in (arguments.data.path, *arguments.data.also)], arguments.fix)
     for path in written:
         console.print(f"{path}: corrected")
-    if not written:
+    left = sum(is_correctable(one) and (one.place is None or one.place.file is None) for one in findings)
+    if left:
+        console.print(
+            f"{left} findings stand in files of a format that is not corrected: convert the data set to COCO first"
+        )
+    elif not written:
         console.print("nothing that can be corrected safely")
 
 

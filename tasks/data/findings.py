@@ -95,7 +95,7 @@ class Place:
 
     Attributes:
         text: as messages call it.
-        file: the annotation file.
+        file: the annotation file, where it can be corrected.
         position: of the object in it, from 0; a line in text files.
     """
 

@@ -1,7 +1,7 @@
 """Everything that is wrong or odd with a data set, before an hour of training is lost."""
 
 from tasks.doctor.examination import Examination, examine, quick_findings
-from tasks.doctor.fixing import fix
+from tasks.doctor.fixing import fix, is_correctable
 from tasks.doctor.page import augmentation_sheet, worst_images
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "augmentation_sheet",
     "examine",
     "fix",
+    "is_correctable",
     "quick_findings",
     "worst_images",
 ]

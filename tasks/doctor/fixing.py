@@ -30,7 +30,7 @@ def fix(findings: Iterable[Finding], folders: Sequence[Path], output: Path) -> l
     """
     places: dict[Path, dict[int, str]] = {}
     for finding in findings:
-        if finding.check in (*_REMOVED, *_NUMBERED) and finding.place is not None and finding.place.file is not None:
+        if is_correctable(finding) and finding.place is not None and finding.place.file is not None:
             removed = places.setdefault(finding.place.file, {})
             if finding.check in _REMOVED:
                 removed[finding.place.position] = finding.check
@@ -45,6 +45,11 @@ def fix(findings: Iterable[Finding], folders: Sequence[Path], output: Path) -> l
     except OSError as error:
         raise InputError(f"{output}: cannot be written to: {error.strerror}") from None
     return sorted(targets.values())
+
+
+def is_correctable(finding: Finding) -> bool:
+    """Whether it is of a kind that is corrected, in the formats of which files are."""
+    return finding.check in (*_REMOVED, *_NUMBERED)
 
 
 def _target(file: Path, folders: Sequence[Path], output: Path) -> Path:

@@ -120,7 +120,7 @@ def _annotated(
 
 
 def _object(file: Path, row: _Row, box: Box) -> AnnotatedObject:
-    return AnnotatedObject(row.name, Region(box), Place(f"{file}: line {row.line} ({row.name})", file, row.line - 1))
+    return AnnotatedObject(row.name, Region(box), Place(f"{file}: line {row.line} ({row.name})"))
 
 
 def _rows(table: Table, findings: Findings) -> Iterator[_Row]:

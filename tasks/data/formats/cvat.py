@@ -113,7 +113,7 @@ def _annotated(file: Path, image: Path, element: ElementTree.Element, findings: 
     objects = []
     for number, shape in enumerate(shape for shape in element if shape.tag in _SHAPES):
         label = shape.get("label", "")
-        place = Place(f"{file}: {image.name}: {shape.tag} {number + 1} ({label})", file, number)
+        place = Place(f"{file}: {image.name}: {shape.tag} {number + 1} ({label})")
         with taking_shape(place, image, findings):
             objects.append(AnnotatedObject(label, _region(shape, size), place))
     return AnnotatedImage(image, file, objects, size)

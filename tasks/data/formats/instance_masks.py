@@ -135,7 +135,7 @@ def _objects(files: _Files, size: tuple[int, int]) -> Iterator[tuple[Place, NDAr
         ends = np.flatnonzero(np.diff(values[order])) + 1
         for part in np.split(order, ends) if len(order) else []:
             where = f"{mask}: object {values[part[0]]}" if len(files.masks) == 1 else f"{mask}: the object"
-            yield Place(where, mask), np.stack([columns[part], rows[part]])
+            yield Place(where), np.stack([columns[part], rows[part]])
 
 
 FORMAT = Format(

@@ -75,7 +75,7 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
                 found = images.find(name, path)
                 if found is None:
                     raise DataError(Finding("image-missing", f"{where}: its image {name!r} is not there"))
-                one = _annotated(tree.folder / path, position, tree.folder / found, results, where, findings)
+                one = _annotated(tree.folder / path, tree.folder / found, results, where, findings)
                 split = tree.split_of_file(path) or tree.split_of(found.rpartition("/")[0]) or "train"
                 splits.setdefault(split, []).append(one)
     return data_set("Label Studio", tree, splits, findings, polygons=annotations == "polygons")
@@ -128,7 +128,7 @@ def _is_image(text: str) -> bool:
 
 
 def _annotated(
-    file: Path, position: int, image: Path, results: Sequence[Mapping[str, Any]], where: str, findings: Findings
+    file: Path, image: Path, results: Sequence[Mapping[str, Any]], where: str, findings: Findings
 ) -> AnnotatedImage:
     objects: list[AnnotatedObject] = []
     size = None
@@ -136,7 +136,7 @@ def _annotated(
         labels = next((shape[key] for key in _LABELS if shape.get(key)), None)
         if not labels:  # a choice, a text, or a shape beside its label
             continue
-        place = Place(f"{where}: {image.name}: shape {number} ({labels[0]})", file, position)
+        place = Place(f"{where}: {image.name}: shape {number} ({labels[0]})")
         with taking_shape(place, image, findings):
             size = _size(shape)
             objects.append(AnnotatedObject(str(labels[0]), _region(shape, size), place))

@@ -104,7 +104,7 @@ def _annotated(path: Path, image: Path, content: _File, findings: Findings) -> A
     objects = []
     for numbers in _grouped(content.shapes):
         shapes = [content.shapes[number] for number in numbers]
-        place = Place(f"{path}: shape {numbers[0] + 1} ({shapes[0].label})", path, numbers[0])
+        place = Place(f"{path}: shape {numbers[0] + 1} ({shapes[0].label})")
         with taking_shape(place, image, findings):
             objects.append(AnnotatedObject(shapes[0].label, _region(shapes, size), place))
     return AnnotatedImage(image, path, objects, size)

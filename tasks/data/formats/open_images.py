@@ -86,7 +86,7 @@ def _object(table: Table, line: int, row: list[str], names: Mapping[str, str]) -
     except (IndexError, ValueError) as error:
         raise DataError(Finding("annotation-unreadable", f"{table.file}: line {line}: {error}")) from None
     name = names.get(label, label)
-    place = Place(f"{table.file}: line {line} ({name})", table.file, line - 1)
+    place = Place(f"{table.file}: line {line} ({name})")
     return AnnotatedObject(name, Region((x_min, y_min, x_max, y_max)), place, crowd=group)
 
 

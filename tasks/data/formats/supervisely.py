@@ -135,7 +135,7 @@ def _annotated(path: Path, image: Path, content: _File, findings: Findings) -> A
     size = (content.size.width, content.size.height)
     objects = []
     for number, item in enumerate(content.objects):
-        place = Place(f"{path}: object {number + 1} ({item.class_title})", path, number)
+        place = Place(f"{path}: object {number + 1} ({item.class_title})")
         with taking_shape(place, image, findings):
             objects.append(AnnotatedObject(item.class_title, _region(item, size), place))
     return AnnotatedImage(image, path, objects, size)

@@ -40,6 +40,19 @@ def test_findings_as_json_and_on_a_page(tmp_path: Path, capsys: pytest.CaptureFi
     assert [item["bbox"] for item in mended["annotations"]] == [[4, 4, 26, 26]]
 
 
+def test_what_is_not_corrected_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"{name}.png,1,2,30,40,cell\n" * 2 for name in "abc")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/boxes.csv").write_text(f"image,xmin,ymin,xmax,ymax,class\n{rows}")
+    for name in "abc":
+        Image.new("RGB", (64, 48)).save(tmp_path / f"data/{name}.png")
+    argv = ["doctor", "--data", str(tmp_path / "data"), "--data.val-fraction", "0.4", "--fix", str(tmp_path / "mended")]
+    assert vertebra(argv) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "3 findings stand in files of a format that is not corrected: convert the data set to COCO first" in output
+    assert not (tmp_path / "mended").exists()
+
+
 @pytest.mark.parametrize(("task", "augment"), [("detection", "mosaic"), ("segmentation", "strong")])
 def test_augmentations_go_on_a_sheet(tmp_path: Path, task: str, augment: str) -> None:
     argv = f"doctor --task {task} --data.count 8 --data.augment {augment} --image-size 64 --show-augmentations 3"
