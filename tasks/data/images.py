@@ -110,15 +110,12 @@ def image_sizes(
     findings = findings or Findings()
     sizes = list(annotated)
     listed: dict[str, set[str]] = {}
+    thorough = len(names) <= _MOST_OPENED
     for position, (name, size) in enumerate(zip(names, annotated, strict=True)):
-        path = folder / name
+        if size is not None and not thorough and _is_listed(folder, name, listed):
+            continue
         with findings.skipping():
-            if len(names) <= _MOST_OPENED:
-                sizes[position] = _check_whole(path, size)
-            elif size is None:
-                sizes[position] = read_image_size(path)
-            elif not _is_listed(folder, name, listed):
-                raise _unreadable(path, FileNotFoundError())
+            sizes[position] = _check_whole(folder / name, size) if thorough else read_image_size(folder / name)
     return sizes
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks.data.dataset.boxes import clean_boxes, report_odd
 from tasks.data.dataset.sample import Renderable
@@ -16,7 +17,7 @@ _UNKNOWN = float("nan")
 
 @dataclass
 class Objects:
-    """Objects as annotations give them, one an entry of each list, in any order.
+    """Objects as annotations give them, one an entry of each list, in any order; or of arrays, where they are many.
 
     Attributes:
         image: which one it is on, a position.
@@ -28,9 +29,9 @@ class Objects:
     """
 
     image: list[int] = field(default_factory=list)
-    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
+    boxes: list[tuple[float, float, float, float]] | NDArray[np.float64] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
-    areas: list[float] = field(default_factory=list)
+    areas: list[float] | NDArray[np.float64] = field(default_factory=list)
     crowd: list[bool] = field(default_factory=list)
     segmentations: list[bytes] = field(default_factory=list)
 
@@ -42,6 +43,8 @@ class Objects:
         area: float = _UNKNOWN,
         crowd: bool = False,
     ) -> None:
+        assert isinstance(self.boxes, list)
+        assert isinstance(self.areas, list)
         self.image.append(image)
         self.boxes.append(box)
         self.labels.append(label)

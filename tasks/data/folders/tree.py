@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
 from backbones import InputError
@@ -177,6 +178,7 @@ class Tree:
 
 
 _MOST_COUNTED = 6
+_NAME = attrgetter("name")
 _LOOKED_INTO = 5  # files of a directory: some may be broken
 
 
@@ -187,14 +189,19 @@ def _walk(path: str, name: str, above: frozenset[tuple[int, int]], files: dict[s
         return
     names = []
     with os.scandir(path) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
+        for entry in sorted(entries, key=_NAME):
             if is_left_behind(entry.name):
                 continue
-            if entry.is_dir():
+            if entry.is_dir(follow_symlinks=False) or (_may_be_a_folder(entry) and entry.is_dir()):
                 _walk(entry.path, entry.name if name == "." else f"{name}/{entry.name}", above | {here}, files)
             else:
                 names.append(entry.name)
     files[name] = tuple(names)
+
+
+def _may_be_a_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether a look at what it links to is worth it: a folder of linked images has many."""
+    return entry.is_symlink() and suffix_of(entry.name) not in IMAGE_SUFFIXES
 
 
 def suffix_of(name: str) -> str:

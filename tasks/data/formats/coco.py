@@ -1,10 +1,14 @@
 """COCO JSON: a file a split, beside folders of images, for boxes and for masks."""
 
-import math
 from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from backbones import InputError, nearest
 from tasks.config import Annotations, DataSettings
@@ -20,6 +24,10 @@ from tasks.data.formats.coco_writing import write_coco
 from tasks.data.formats.format import Format
 from tasks.data.images import Size, image_sizes
 from tasks.data.masks.polygons import extent
+
+# A COCO file has a million annotations: what is done to each is done by functions in C.
+_ID, _IMAGE_ID, _CATEGORY_ID = attrgetter("id"), attrgetter("image_id"), attrgetter("category_id")
+_BBOX, _AREA, _IS_CROWD = attrgetter("bbox"), attrgetter("area"), attrgetter("iscrowd")
 
 
 def recognise(tree: Tree) -> bool:
@@ -61,7 +69,7 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
 
 def _categories(path: Path, content: CocoFile, findings: Findings) -> dict[int, str]:
     listed = sorted(content.categories, key=lambda item: item.id)
-    used = {item.category_id for item in content.annotations}
+    used = set(map(_CATEGORY_ID, content.annotations))
     groups = {item.supercategory for item in listed}
     names = Counter(item.name for item in listed)
     # Exports write a category for the group of the others, which nothing is of, perhaps with the name of one of them.
@@ -92,13 +100,12 @@ def _read_split(
     names = [image.file_name for image in images]
     place = {image.id: position for position, image in enumerate(images)}
     annotations, positions = _annotations(path, content, place, labels, findings)
-    boxes = [item.bbox or _enclosing(path, item) for item in annotations]
     objects = Objects(
-        image=[place[item.image_id] for item in annotations],
-        boxes=[(x, y, x + width, y + height) for x, y, width, height in boxes],
-        labels=[labels[item.category_id] for item in annotations],
-        areas=[math.nan if item.area is None else item.area for item in annotations],
-        crowd=[item.iscrowd in (1, "1") for item in annotations],
+        image=list(map(place.__getitem__, map(_IMAGE_ID, annotations))),
+        boxes=_boxes(path, annotations),
+        labels=list(map(labels.__getitem__, map(_CATEGORY_ID, annotations))),
+        areas=np.array(list(map(_AREA, annotations)), np.float64),  # None becomes NaN
+        crowd=[value in (1, "1") for value in map(_IS_CROWD, annotations)],
         segmentations=[bytes(item.segmentation) for item in annotations] if polygons else [],
     )
 
@@ -132,11 +139,12 @@ def _images(path: Path, root: Path, images: list[CocoImage], findings: Findings)
 
 def _annotations(
     path: Path, content: CocoFile, place: dict[Id, int], labels: dict[int, int], findings: Findings
-) -> tuple[list[CocoAnnotation], list[int]]:
+) -> tuple[list[CocoAnnotation], Sequence[int]]:
     """Those of a listed image and class, and where they stand in the file."""
     items = content.annotations
-    positions = [k for k, item in enumerate(items) if item.image_id in place and item.category_id in labels]
-    if len(positions) < len(items):
+    positions: Sequence[int] = range(len(items))
+    if not (set(map(_IMAGE_ID, items)) <= place.keys() and set(map(_CATEGORY_ID, items)) <= labels.keys()):
+        positions = [k for k, item in enumerate(items) if item.image_id in place and item.category_id in labels]
         listed, known = {image.id for image in content.images}, {item.id for item in content.categories}
         for position, item in enumerate(items):
             here = Place(f"{path}: annotation {item.id}", path, position)
@@ -146,8 +154,8 @@ def _annotations(
             elif item.category_id not in known:
                 line = f"{here.text} has category {item.category_id}, which is not listed"
                 findings.add("class-unknown", line, place=here)
-    _report_ids(path, [item.id for item in items if item.id is not None], findings)
-    return [items[position] for position in positions], positions
+    _report_ids(path, [number for number in map(_ID, items) if number is not None], findings)
+    return [items[position] for position in positions] if len(positions) < len(items) else items, positions
 
 
 def _report_ids(path: Path, ids: list[Id], findings: Findings) -> None:
@@ -161,6 +169,16 @@ def _report_ids(path: Path, ids: list[Id], findings: Findings) -> None:
         if count > 1:
             place = Place(f"{path}: annotation {number}", path, ids.index(number))
             findings.add("annotation-id-twice", f"{path}: {count} annotations have the id {number}", place=place)
+
+
+def _boxes(path: Path, annotations: Sequence[CocoAnnotation]) -> NDArray[np.float64]:
+    """(n, 4), x_min y_min x_max y_max."""
+    given = list(map(_BBOX, annotations))
+    if None in given:
+        given = [item.bbox or _enclosing(path, item) for item in annotations]
+    boxes = np.fromiter(chain.from_iterable(given), np.float64, 4 * len(given)).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
 
 
 def _enclosing(path: Path, item: CocoAnnotation) -> tuple[float, float, float, float]:
