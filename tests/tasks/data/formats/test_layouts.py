@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -106,6 +107,22 @@ def test_a_layout_is_read_as_it_is(layout: str, cluttered: bool, tmp_path: Path)
         if len(data.classes) > 1:
             labels = Counter(label for one in EXAMPLES if one.split in wanted for label, _ in one.objects)
             assert objects == labels
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_image_is_opened_once(layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    LAYOUTS[layout](tmp_path)
+    opened: Counter[Path] = Counter()
+    plainly = PIL.Image.open
+
+    def counting(file: Any, *args: Any, **more: Any) -> Any:
+        opened.update([Path(file)] if isinstance(file, str | Path) else [])
+        return plainly(file, *args, **more)
+
+    monkeypatch.setattr(PIL.Image, "open", counting)
+    data: Any = _open(layout, tmp_path)
+    files = [sample.file for samples in data.splits.values() for sample in samples]
+    assert {opened[file] for file in files} == {1}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
