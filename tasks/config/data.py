@@ -28,7 +28,7 @@ class DataSettings(Group):
     annotations: UserText | None = None
     """The folder or the file of their annotations, or masks."""
     format: str | None = None
-    """What these are: coco, voc, yolo, masks, instances. None: it is recognised."""
+    """What these are: coco, voc, yolo, masks, labelme, cvat and so on. None: it is recognised."""
     val_images: UserText | None = None
     """The same of the val split."""
     val_annotations: UserText | None = None
@@ -143,3 +143,5 @@ class SegmentationData(DataSettings):
     """Folders of masks: the names of the values 0, 1, ... Without: those of classes.txt, or the values found."""
     ignore_index: int | None = Field(None, ge=0, le=65535)
     """Folders of masks: a value that counts nowhere, besides 255."""
+    mask_threshold: int | None = Field(None, ge=1, le=255)
+    """Folders of masks: grey levels from here on are class 1, all others 0; for soft edges and JPEG's noise."""

@@ -107,7 +107,7 @@ class RegionSettings(DetectorSettings):
     """Width of the box head's two hidden layers, or of v2's one."""
     v2: bool = False
     """torchvision's stronger variant: norms in the pyramid, two convolutions in the RPN, four in the box head."""
-    anchor_scale: float = Field(8.0, ge=1)
+    anchor_scale: float = Field(8.0, ge=0.25)
     """Side of the square anchor in strides of its level: 32 px on p2 to 512 px on p6."""
     rois_per_image: int = Field(512, ge=1)
     """Proposals an image that the box head trains on."""

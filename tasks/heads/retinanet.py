@@ -19,7 +19,7 @@ class Head(DetectorSettings):
     published: ClassVar = {"retinanet_resnet50_fpn": PublishedDetector(zero_eps=True)}
 
     name: HeadName = "retinanet"
-    anchor_scale: float = Field(4.0, ge=1)
+    anchor_scale: float = Field(4.0, ge=0.25)
     """Side of the square anchor in strides of its level: 32 px on p3 to 512 px on p7."""
     aspect_ratios: tuple[Ratio, ...] = Field((0.5, 1.0, 2.0), min_length=1)
     """Heights of the anchors over their widths."""

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from backbones import InputError, nearest
+from backbones import nearest
 from tasks.data.dataset.objects import Objects, build_table
 from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
-from tasks.data.findings import Findings, Place
+from tasks.data.findings import DataError, Finding, Findings, Place
 from tasks.data.folders.tree import SPLITS, LayoutError, Tree
 from tasks.data.images import Size, image_sizes
 from tasks.data.masks.regions import Region, RegionError
@@ -82,7 +82,10 @@ def data_set(
         raise LayoutError(f"{tree.folder}: {' and '.join(splits)} alone; wanted are images to train on, in train/")
     classes = tuple(sorted({item.name for one in splits["train"] for item in one.objects}))
     if not classes:
-        raise InputError(f"{tree.folder}: no object on any of the {len(splits['train'])} training images")
+        line = (
+            f"{tree.folder}: no object on any of the {len(splits['train'])} images of train; there is nothing to learn"
+        )
+        raise DataError(Finding("class-none", line))
     tables = {split: _table(splits[split], classes, polygons, findings) for split in SPLITS if split in splits}
     return DataSet(layout, classes, tables, tuple(findings.found))
 

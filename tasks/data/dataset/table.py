@@ -33,6 +33,10 @@ class Texts(Sequence[str]):
             raise IndexError(position)
         return self.raw(position).decode("utf-8", "surrogatepass")  # names on disk may be no UTF-8
 
+    def lengths(self) -> NDArray[np.int64]:
+        """In bytes."""
+        return np.diff(self._ends)
+
     def take(self, positions: Iterable[int]) -> "Texts":
         return Texts(self.raw(position) for position in positions)
 
@@ -85,8 +89,8 @@ class SampleTable:
         return (self[position] for position in range(len(self)))
 
     def label_set(self) -> set[int]:
-        """The labels that occur."""
-        return set(np.unique(self.labels).tolist())
+        """The labels of objects; a crowd region is none."""
+        return set(np.unique(self.labels[~self.crowd]).tolist())
 
     def class_presence(self, classes: int) -> NDArray[np.bool_]:
         """(images, classes): which label occurs on which image."""

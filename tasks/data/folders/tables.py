@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 from tasks.data.findings import DataError, Finding
+from tasks.data.folders.texts import encoding_of
 
 SUFFIXES = (".csv",)
 _SEPARATORS = ",;\t"
-_ENCODING = "utf-8-sig"
+_LOOKED_AT = 1 << 16  # bytes of a file, for its encoding
 _LONGEST = 1 << 16  # characters of a first line
 
 
@@ -21,6 +22,7 @@ class Table:
     file: Path
     first: tuple[str, ...]
     separator: str
+    encoding: str
 
     @cached_property
     def columns(self) -> dict[str, int]:
@@ -35,7 +37,7 @@ class Table:
             DataError: the file cannot be read.
         """
         try:
-            with self.file.open(encoding=_ENCODING, newline="") as text:
+            with self.file.open(encoding=self.encoding, newline="") as text:
                 reader = csv.reader(text, delimiter=self.separator)
                 for row in reader:
                     if row and (with_first or reader.line_num > 1):
@@ -47,13 +49,17 @@ class Table:
 def table_of(file: Path) -> Table | None:
     """The file as a table, if its first line has several cells."""
     try:
-        with file.open(encoding=_ENCODING, newline="") as text:
+        with file.open("rb") as raw:
+            start = raw.read(_LOOKED_AT)
+        # A character may be cut in two at the end.
+        encoding = encoding_of(start[: start.rfind(b"\n") + 1] or start)
+        with file.open(encoding=encoding, newline="") as text:
             line = text.readline(_LONGEST)
         separator = max(_SEPARATORS, key=line.count)
         first = next(csv.reader([line], delimiter=separator), [])
     except (OSError, UnicodeDecodeError, csv.Error):
         return None
-    return Table(file, tuple(first), separator) if len(first) > 1 else None
+    return Table(file, tuple(first), separator, encoding) if len(first) > 1 else None
 
 
 def number_in(row: list[str], position: int, column: str) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tasks.data.findings import DataError, Finding
+from tasks.data.folders.texts import decoded
 
 Id = int | str
 
@@ -57,7 +58,7 @@ def read_coco_json(path: Path) -> CocoFile:
             raise
         except msgspec.DecodeError:
             # Python writes NaN and Infinity, which JSON does not have.
-            return _converted(json.loads(content))
+            return _converted(json.loads(decoded(content)))
     except msgspec.ValidationError as error:
         raise DataError(Finding("annotation-unreadable", f"{path}: not a COCO file: {error}")) from None
     except (OSError, ValueError, msgspec.DecodeError) as error:

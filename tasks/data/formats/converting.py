@@ -58,7 +58,7 @@ def _read(tree: Tree, to: str, findings: Findings) -> DataSet[Any]:
         settings = SegmentationData(path=str(tree.folder)) if kind == "masks" else DetectionData(path=str(tree.folder))
         noted = len(findings.found)
         try:
-            return form.open(tree, settings, kind, findings)
+            return form.read(tree, settings, kind, findings)
         except DataError as error:
             if kind != "polygons" or error.finding.check != "polygon-broken":
                 raise

@@ -13,6 +13,7 @@ from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings, Place
 from tasks.data.folders.image_names import ImageNames
+from tasks.data.folders.texts import read_xml
 from tasks.data.folders.tree import Tree, split_named
 from tasks.data.formats.format import Format
 from tasks.data.masks.regions import (
@@ -71,8 +72,8 @@ def _read_file(
     """The path from the folder, the split, and the image of each."""
     file = tree.folder / path
     try:
-        root = ElementTree.parse(file).getroot()
-    except (ElementTree.ParseError, OSError) as error:
+        root = read_xml(file)
+    except (ElementTree.ParseError, OSError, ValueError) as error:
         line = f"{file}: not a readable CVAT file: {error}"
         findings.add("annotation-unreadable", line)
         return

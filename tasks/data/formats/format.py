@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.config import Annotations, DataSettings
+from tasks.data.dataset.learnable import report_missing_polygons
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import Findings
 from tasks.data.folders.tree import Tree
@@ -54,6 +55,8 @@ class Format:
 
     def open(self, tree: Tree, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[Any]:
         """Read a folder of it, polygons as masks where masks are wanted and it has none."""
-        if annotations in self.annotations:
-            return self.read(tree, settings, annotations, findings)
-        return as_masks(self.read(tree, settings, "polygons", findings))
+        as_they_are = annotations in self.annotations
+        data = self.read(tree, settings, annotations if as_they_are else "polygons", findings)
+        if annotations == "polygons" or not as_they_are:
+            report_missing_polygons(data, findings)
+        return data if as_they_are else as_masks(data)

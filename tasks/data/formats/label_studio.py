@@ -12,6 +12,7 @@ from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings, Place
 from tasks.data.folders.image_names import ImageNames
+from tasks.data.folders.texts import decode_json
 from tasks.data.folders.tree import Tree, suffix_of
 from tasks.data.formats.format import Format
 from tasks.data.formats.label_studio_brush import brush_pixels
@@ -34,6 +35,7 @@ _LOOKED_AT = 1 << 16  # bytes of a file, to see what it is
 _PERCENT = 100.0
 
 _Task = dict[str, Any]
+_decoder = msgspec.json.Decoder(list[_Task])
 
 
 def recognise(tree: Tree) -> bool:
@@ -83,8 +85,8 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
 
 def _tasks(file: Path, findings: Findings) -> Iterator[_Task]:
     try:
-        yield from msgspec.json.decode(file.read_bytes(), type=list[_Task])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        yield from decode_json(_decoder, file)
+    except (OSError, msgspec.DecodeError) as error:
         findings.add("annotation-unreadable", f"{file}: not a readable Label Studio export: {error}")
 
 

@@ -14,6 +14,7 @@ from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings, Place
 from tasks.data.folders.image_names import ImageNames
+from tasks.data.folders.texts import decode_json
 from tasks.data.folders.tree import Tree, stem_of
 from tasks.data.formats.format import Format
 from tasks.data.masks.regions import (
@@ -93,8 +94,8 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
 
 def _read_file(path: Path) -> _File:
     try:
-        return _decoder.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_json(_decoder, path)
+    except (OSError, msgspec.DecodeError) as error:
         line = f"{path}: not a readable LabelMe file: {error}"
         raise DataError(Finding("annotation-unreadable", line, path)) from None
 

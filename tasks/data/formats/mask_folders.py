@@ -1,29 +1,25 @@
 """Folders of images with folders of masks beside them, in the common layouts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import combinations, islice
 from pathlib import Path
-
-import numpy as np
 
 from backbones import InputError
 from tasks.config import Annotations, DataSettings, SegmentationData
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings
-from tasks.data.folders.tree import SPLITS, LayoutError, Tree, joined, shown
+from tasks.data.folders.texts import read_lines
+from tasks.data.folders.tree import SPLITS, LayoutError, Tree, joined, shown, stem_of
 from tasks.data.formats.format import Format
 from tasks.data.formats.mask_pairs import by_split, empty_masks, find_pairs, of_one_folder, paired
 from tasks.data.formats.mask_writing import write_masks
-from tasks.data.images import IMAGE_SUFFIXES, read_image_size
-from tasks.data.masks.mask_files import ClassMap, MaskFile, read_values
+from tasks.data.images import read_image_size
+from tasks.data.masks.class_maps import MaskSettings, class_map
+from tasks.data.masks.mask_files import MaskFile, Reading, read_values
 from tasks.data.masks.samples import MaskedSample, MaskedSamples
 
-_VOC_LISTS = "ImageSets/Segmentation"
-_IGNORED = ("unlabelled", "unlabeled", "void", "ignore")
-_VOC_IGNORED = 255
-_BINARY = {0, 255}
+_VOC_LISTS, _VOC_IMAGES, _VOC_MASKS = "ImageSets/Segmentation", "JPEGImages", "SegmentationClass"
 _COMPARED = 20  # folders, to say what is missing
-_MOST_CLASSES = 255  # and the label of what is ignored
 
 Pair = tuple[Path, Path]
 
@@ -74,14 +70,13 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
         raise InputError(f"{folder}: has no images with masks to train on (train)")
     splits = {split: _whole(pairs, findings) for split, pairs in splits.items()}
     masks = [mask for pairs in splits.values() for _, mask in pairs]
-    class_map, layout = _class_map(folder, masks, settings.classes, settings.ignore_index, findings)
+    said = MaskSettings(settings.classes, settings.ignore_index, settings.mask_threshold)
+    classes, named_by = class_map(folder / "classes.txt", masks, said, findings)
     return DataSet(
-        layout=layout,
-        classes=class_map.names,
+        layout=f"mask folders ({named_by})",
+        classes=classes.names,
         splits={
-            split: MaskedSamples.of(
-                [MaskedSample(image.name, image, MaskFile(mask, class_map)) for image, mask in pairs]
-            )
+            split: MaskedSamples.of([MaskedSample(image.name, image, MaskFile(mask, classes)) for image, mask in pairs])
             for split, pairs in splits.items()
         },
         findings=tuple(findings.found),
@@ -89,11 +84,9 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
 
 
 def _find_splits(tree: Tree, findings: Findings) -> dict[str, list[Pair]]:
-    lists = _VOC_LISTS if _VOC_LISTS in tree.files else None
-    if lists:
-        images, masks = tree.folder / "JPEGImages", tree.folder / "SegmentationClass"
-        files = {split: tree.folder / lists / f"{split}.txt" for split in SPLITS}
-        return {split: _listed(file, images, masks) for split, file in files.items() if file.is_file()}
+    if _VOC_LISTS in tree.files:
+        lists = {split: f"{_VOC_LISTS}/{split}.txt" for split in SPLITS}
+        return {split: _listed(tree, file, findings) for split, file in lists.items() if tree.has(file)}
     found = find_pairs(tree)
     pairs: dict[str, list[tuple[str, str]]] = {}
     for (images_in, masks_in), masks_there in found.items():
@@ -122,21 +115,29 @@ def _find_splits(tree: Tree, findings: Findings) -> dict[str, list[Pair]]:
     }
 
 
-def _listed(file: Path, images: Path, masks: Path) -> list[Pair]:
-    names = [line.split()[0] for line in _lines(file)]
-    return [(_only(images, name), _only(masks, name)) for name in sorted(names)]
+def _listed(tree: Tree, file: str, findings: Findings) -> list[Pair]:
+    images, masks = (_by_stem(tree, place) for place in (_VOC_IMAGES, _VOC_MASKS))
+    names = dict.fromkeys(
+        line if line in images else line.split()[0] for line in read_lines(tree.folder / file) if line
+    )
+    found: list[Pair] = []
+    for name in sorted(names):
+        image, mask = images.get(name), masks.get(name)
+        if image is not None and mask is not None:
+            found.append((tree.folder / _VOC_IMAGES / image, tree.folder / _VOC_MASKS / mask))
+            continue
+        kind, place = ("image", _VOC_IMAGES) if image is None else ("mask", _VOC_MASKS)
+        line = f"{tree.folder / place / name}: the {kind} is missing, but {tree.folder / file} names it"
+        findings.add(f"{kind}-missing", line, image=tree.folder / _VOC_IMAGES / (image or f"{name}.jpg"))
+    return found
 
 
-def _lines(file: Path) -> list[str]:
-    try:
-        return [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read: {error}") from None
-
-
-def _only(folder: Path, stem: str) -> Path:
-    found = sorted(path for path in folder.glob(f"{stem}.*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    return found[0] if found else folder / f"{stem}.png"  # reported as missing when it is looked for
+def _by_stem(tree: Tree, place: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in tree.images.get(place, ()):
+        if (other := found.setdefault(stem_of(name), name)) != name:
+            raise InputError(f"{tree.folder / place}: {other} and {name}: two files of one name, and which is meant?")
+    return found
 
 
 def _whole(pairs: Sequence[Pair], findings: Findings) -> list[Pair]:
@@ -165,55 +166,8 @@ def _mask_size(mask: Path) -> tuple[int, int]:
     try:
         return read_image_size(mask)
     except DataError:
-        read_values(mask, {})  # which says so of a mask
+        read_values(mask, Reading())  # which says so of a mask
         raise
-
-
-def _class_map(
-    folder: Path, masks: Sequence[Path], names: Sequence[str], ignore_index: int | None, findings: Findings
-) -> tuple[ClassMap, str]:
-    ignored = {_VOC_IGNORED} | ({ignore_index} if ignore_index is not None else set())
-    file = folder / "classes.txt"
-    if names:
-        return _named(list(names), {}, ignored), "mask folders (classes as given)"
-    if not file.is_file():
-        return _counted(masks, ignored, findings), "mask folders (classes counted from the masks)"
-    lines = [line.split() for line in _lines(file)]
-    coloured = [len(line) > 3 and all(part.isdigit() for part in line[-3:]) for line in lines]
-    if any(coloured) and not all(coloured):
-        raise InputError(f"{file}: line {coloured.index(False) + 1} has no colour; write 'name r g b' in every line")
-    colours = {
-        (int(line[-3]), int(line[-2]), int(line[-1])): value
-        for value, (line, colour) in enumerate(zip(lines, coloured, strict=True))
-        if colour
-    }
-    found = [" ".join(line[:-3] if colour else line) for line, colour in zip(lines, coloured, strict=True)]
-    if not set(map(str.lower, found)) - set(_IGNORED):
-        raise InputError(f"{file}: names no class")
-    if len(set(found)) < len(found):
-        findings.add("class-twice", f"{file}: two classes share a name")
-    return _named(found, colours, ignored), f"mask folders ({file.name})"
-
-
-def _named(names: Sequence[str], colours: dict[tuple[int, int, int], int], ignored: set[int]) -> ClassMap:
-    kept = [value for value, name in enumerate(names) if name.lower() not in _IGNORED and value not in ignored]
-    left_out = {value for value in range(len(names)) if value not in kept} | ignored
-    return ClassMap(tuple(names[value] for value in kept), tuple(kept), frozenset(left_out), colours)
-
-
-def _counted(masks: Iterable[Path], ignored: set[int], findings: Findings) -> ClassMap:
-    values: set[int] = set()
-    for mask in masks:
-        with findings.skipping():
-            values |= set(np.unique(read_values(mask, {})).tolist())
-    left_out = frozenset(ignored & values if values != _BINARY else ignored - _BINARY)
-    kept = sorted(values - left_out)
-    if len(kept) > _MOST_CLASSES:
-        raise InputError(
-            f"{len(kept)} values were found in the masks, from {kept[0]} to {kept[-1]}: numbers of objects rather than "
-            "classes? Give masks of classes, or name them in classes.txt"
-        )
-    return ClassMap(tuple(str(value) for value in kept), tuple(kept), left_out)
 
 
 FORMAT = Format(
@@ -226,6 +180,6 @@ FORMAT = Format(
     recognise=recognise,
     read=read,
     near_miss=near_miss,
-    settings=("classes", "ignore_index"),
+    settings=("classes", "ignore_index", "mask_threshold"),
     write=write_masks,
 )

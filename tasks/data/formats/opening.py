@@ -9,6 +9,7 @@ from typing import Any
 from backbones import InputError, nearest
 from tasks.config import Annotations, DataSettings, attributes_by_name, refuse_unused
 from tasks.data.dataset.choosing import choose_classes
+from tasks.data.dataset.learnable import report_nothing_to_learn
 from tasks.data.dataset.merging import merge
 from tasks.data.dataset.splits import DataSet, with_split, with_val
 from tasks.data.findings import Findings
@@ -39,13 +40,15 @@ def open_data(
         _check_use(settings, ())
         make = masked_shapes_data if annotations == "masks" else shapes_data
         return make(settings.count, settings.image_size)
-    data, formats = _read(settings, annotations, findings or Findings())
+    findings = findings or Findings()
+    data, formats = _read(settings, annotations, findings)
     if annotations == "masks" and len(data.classes) > IGNORE:
         raise InputError(f"{settings.path}: {len(data.classes)} classes; masks hold at most {IGNORE}")
     if settings.keep or settings.rename:
         alphabetical = all(one.alphabetical for one in formats)
         data = choose_classes(data, settings.keep, settings.renamed, alphabetical=alphabetical)
-    return data
+    report_nothing_to_learn(data, settings.path, findings)
+    return replace(data, findings=tuple(findings.found))
 
 
 def _read(settings: DataSettings, annotations: Annotations, findings: Findings) -> tuple[DataSet[Any], list[Format]]:

@@ -9,6 +9,7 @@ from tasks.data.dataset.annotated import AnnotatedImage, AnnotatedObject, data_s
 from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings, Place
+from tasks.data.folders.texts import decode_json
 from tasks.data.folders.tree import LayoutError, Tree, joined, split_named
 from tasks.data.formats.format import Format
 from tasks.data.masks.regions import (
@@ -125,8 +126,8 @@ def _tagged(content: _File) -> str | None:
 
 def _read_file(path: Path) -> _File:
     try:
-        return _decoder.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_json(_decoder, path)
+    except (OSError, msgspec.DecodeError) as error:
         line = f"{path}: not a readable Supervisely annotation: {error}"
         raise DataError(Finding("annotation-unreadable", line, path)) from None
 

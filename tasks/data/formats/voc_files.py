@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from backbones import InputError
 from tasks.data.findings import Findings
+from tasks.data.folders.texts import read_lines
 from tasks.data.folders.tree import SPLITS, LayoutError, Tree, joined, stem_of, suffix_of
 from tasks.data.images import IMAGE_SUFFIXES
 
@@ -193,10 +194,7 @@ def _of_folders(tree: Tree, pairs: Sequence[VocPair], findings: Findings) -> dic
 
 
 def _lines(file: Path) -> list[str]:
-    try:
-        return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read: {error}") from None
+    return [line for line in read_lines(file) if line]
 
 
 def _stem_in(line: str, known: Iterable[str]) -> str | None:

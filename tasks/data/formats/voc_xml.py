@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tasks.data.dataset.annotated import AnnotatedImage, AnnotatedObject
 from tasks.data.findings import DataError, Finding, Place
+from tasks.data.folders.texts import read_xml
 from tasks.data.images import Size
 from tasks.data.masks.regions import Region
 
@@ -19,7 +20,7 @@ def read_voc_xml(path: Path, image: Path, one_based: bool) -> AnnotatedImage:
     first = 1.0 if one_based else 0.0
     objects = []
     try:
-        root = ElementTree.parse(path).getroot()
+        root = read_xml(path)
         size = _size(root)
         for number, item in enumerate(root.iter("object")):
             name = _text(item, "name")

@@ -12,12 +12,14 @@ from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import Findings, Place
-from tasks.data.folders.tree import Tree, stem_of
+from tasks.data.folders.tree import LayoutError, Tree, stem_of
 from tasks.data.formats.format import Format
 from tasks.data.formats.yolo_description import find_description, has_labels, read_description
-from tasks.data.formats.yolo_labels import in_pixels, read_yolo_labels
+from tasks.data.formats.yolo_labels import are_key_points, in_pixels, read_yolo_labels
 from tasks.data.formats.yolo_writing import write_yolo
 from tasks.data.images import image_sizes
+
+_LOOKED_AT = 200  # lines of a split, to see what they hold
 
 
 def recognise(tree: Tree) -> bool:
@@ -63,16 +65,17 @@ def _read_split(
     polygons: bool,
     findings: Findings,
 ) -> SampleTable:
-    base = Path(os.path.abspath(tree.folder))
-    if not all(path.is_relative_to(base) for path in images):
-        base = Path(images[0].anchor)
+    base = Path(os.path.commonpath([path.parent for path in images]))
     found = image_sizes(base, [path.relative_to(base).as_posix() for path in images], [None] * len(images), findings)
     sizes = {image: size for image, size in zip(images, found, strict=True) if size is not None}
     names = [path.relative_to(base).as_posix() for path in sizes]
     objects, places = Objects(), []
+    first_lines: list[tuple[float, ...]] = []
     for position, (image, size) in enumerate(sizes.items()):
         labels = label_files[image]
-        for item in read_yolo_labels(labels, image, classes, findings) if labels.is_file() else []:
+        items = read_yolo_labels(labels, image, classes, findings) if labels.is_file() else []
+        first_lines += [item.values for item in items[: _LOOKED_AT - len(first_lines)]]
+        for item in items:
             where = f"{labels}: line {item.line} ({classes[item.label]})"
             box, polygon = in_pixels(item.values, size)
             objects.add(position, box, item.label)
@@ -81,20 +84,28 @@ def _read_split(
                 if polygon is None:
                     findings.add("polygon-broken", f"{where} is a box; masks need polygons in every line")
                 objects.segmentations.append(msgspec.json.encode([polygon or []]))
+    if are_key_points(first_lines):
+        raise LayoutError(
+            f"{tree.folder}: the label files hold a box and key points in each line, which no head here learns; export "
+            "the boxes alone, or polygons"
+        )
     return build_table(names, base, list(sizes.values()), objects, places.__getitem__, findings=findings)
 
 
 def _label_files(tree: Tree, images: Mapping[str, Sequence[Path]], lists: frozenset[str]) -> dict[Path, Path]:
     """The label file of each image, whether it is there or not."""
+    folder = Path(os.path.abspath(tree.folder))
     texts: dict[str, list[Path]] | None = None
     found: dict[Path, Path] = {}
     for image in (path for paths in images.values() for path in paths):
-        usual, beside = _usual_label_file(image), image.with_suffix(".txt")
+        usual, beside = _usual_label_file(image, folder), image.with_suffix(".txt")
         found[image] = usual
-        if usual.is_file() or (usual.parent.is_dir() and usual.parent != image.parent):
+        if usual.is_file():
             continue
         if beside.is_file():
             found[image] = beside
+            continue
+        if usual.parent.is_dir() and usual.parent != image.parent:
             continue
         if texts is None:  # labels in a folder that the rule does not lead to
             texts = {}
@@ -115,14 +126,15 @@ def _nearest(candidates: Sequence[Path], image: Path) -> list[Path]:
     return [path for path, count in zip(candidates, shared, strict=True) if count == max(shared)]
 
 
-def _usual_label_file(image: Path) -> Path:
-    """labels/ in the place of the last images/ on the image's path."""
-    parts = list(image.parts)
+def _usual_label_file(image: Path, folder: Path) -> Path:
+    """labels/ in the place of the last images/ on the image's path; of an image in the data folder, from there on."""
+    base = folder if image.is_relative_to(folder) else Path(image.anchor)
+    parts = list(image.relative_to(base).parts)
     for number in range(len(parts) - 2, -1, -1):
         if parts[number] == "images":
             parts[number] = "labels"
             break
-    return Path(*parts).with_suffix(".txt")
+    return base.joinpath(*parts).with_suffix(".txt")
 
 
 def _report_unlisted(label_files: Mapping[Path, Path], lists: frozenset[str], findings: Findings) -> None:

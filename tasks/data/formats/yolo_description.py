@@ -11,6 +11,7 @@ import yaml
 
 from backbones import InputError
 from tasks.data.findings import Findings
+from tasks.data.folders.texts import read_lines, read_text
 from tasks.data.folders.tree import SPLITS, LayoutError, Tree, stem_of, suffix_of
 from tasks.data.images import IMAGE_SUFFIXES
 
@@ -20,6 +21,7 @@ _NAMES = re.compile(rb"^\W*['\"]?names['\"]?\s*:", re.MULTILINE)
 _IMAGES = re.compile(rb"['\"]?\b(train|val|valid)['\"]?\s*:")
 _LABEL = re.compile(rb"\s*\d+(\s+-?[\d.]+(e-?\d+)?){4,}\s*$", re.IGNORECASE)
 _LOOKED_AT = 65536
+_NOTHING = ("", "~", "null", "Null", "NULL")  # as YAML writes it
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _of_yaml(tree: Tree, file: Path, findings: Findings) -> YoloDescription:
 
 
 def _of_darknet(tree: Tree, file: Path, findings: Findings) -> YoloDescription:
-    pairs = [line.partition("=") for line in _text(file).splitlines() if "=" in line]
+    pairs = [line.partition("=") for line in read_lines(file) if "=" in line]
     content: dict[str, Any] = {key.strip(): value.strip() for key, _, value in pairs}
     roots = [file.parent, tree.folder, tree.folder.parent]
     names = _found(str(content.get("names", "")), roots, tree.folder)
@@ -135,9 +137,12 @@ def _splits(
     found: dict[str, tuple[Path, ...]] = {}
     lists = set(_CLASS_LISTS)
     for split, keys in SPLITS.items():
-        entries = next((content[key] for key in keys if content.get(key)), None)
-        if entries is None:
+        given = [key for key in keys if content.get(key)]
+        if len(given) > 1:
+            raise InputError(f"{file}: {' and '.join(given)} both name the {split} split; keep one")
+        if not given:
             continue
+        entries = content[given[0]]
         listed = [str(entry) for entry in (entries if isinstance(entries, list) else [entries])]
         places = {entry: _found(entry, roots, tree.folder) for entry in listed}
         missing = [entry for entry, place in places.items() if place is None]
@@ -145,12 +150,15 @@ def _splits(
             raise InputError(
                 f"{file}: {missing[0]!r} is neither a folder of images nor a list of them (looked in {roots[0]})"
             )
+        rest = "a share of train is taken" if split == "val" else "there is no test split"
         if missing:
-            rest = "a share of train is taken" if split == "val" else "there is no test split"
             findings.add("split-missing", f"{file}: {split} is {missing[0]!r}, which is not there: {rest}")
             continue
         lists |= {PurePosixPath(entry).name for entry in listed}
         images = {path for place in places.values() if place is not None for path in _images(place, roots, tree.folder)}
+        if not images and split != "train":
+            findings.add("split-missing", f"{file}: {split} is {entries!r}, which holds no images: {rest}")
+            continue
         if not images:
             raise InputError(f"{file}: {entries!r} holds no images")
         found[split] = tuple(sorted(images))
@@ -183,35 +191,32 @@ def _images(place: Path, roots: list[Path], folder: Path) -> list[Path]:
     return [Path(os.path.abspath(path)) for path in found]
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read: {error}") from None
-
-
 def _lines(file: Path) -> tuple[str, ...]:
-    return tuple(line.strip() for line in _text(file).splitlines() if line.strip())
+    return tuple(line for line in read_lines(file) if line)
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
+    """With all scalars as text: YAML takes the class yes for True, and 010 for 8."""
     try:
-        content = yaml.safe_load(_text(file))
+        content = yaml.load(read_text(file), yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise InputError(f"{file}: not readable YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise InputError(f"{file}: wanted are 'names:', 'train:' and 'val:'")
-    return content
+    return {key: value for key, value in content.items() if value not in _NOTHING}
 
 
 def _names(file: Path, content: Mapping[str, Any]) -> tuple[str, ...]:
     names = content.get("names")
     if isinstance(names, dict):
-        if set(names) != set(range(len(names))):
-            raise InputError(f"{file}: names has the numbers {', '.join(map(str, names))}; wanted are 0, 1, ...")
-        names = [names[number] for number in range(len(names))]
+        numbers = {str(number) for number in range(len(names))}
+        if set(names) != numbers:
+            raise InputError(f"{file}: names has the numbers {', '.join(names)}; wanted are 0, 1, ...")
+        names = [names[str(number)] for number in range(len(names))]
     if not isinstance(names, list) or not names:
         raise InputError(f"{file}: has no names, a list of the classes")
-    if len(set(map(str, names))) < len(names):
+    if any(not isinstance(name, str) or not name for name in names):
+        raise InputError(f"{file}: names has an entry that is no name")
+    if len(set(names)) < len(names):
         raise InputError(f"{file}: two classes share a name")
-    return tuple(str(name) for name in names)
+    return tuple(names)

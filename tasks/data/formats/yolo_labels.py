@@ -1,12 +1,16 @@
 """A YOLO label file: the boxes or polygons of an image, a line each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.data.findings import Findings
+from tasks.data.folders.texts import read_lines
 
 _BOX = 4
 _LEAST_POLYGON = 6
+_FOUR_CORNERS = 8  # a polygon, never a box with two key points
+_LEAST_LINES = 3  # to know key points by
 _SLACK = 1e-3  # by which rounded shares may leave the image
 
 
@@ -18,11 +22,9 @@ class YoloObject:
 
 
 def read_yolo_labels(path: Path, image: Path, classes: tuple[str, ...], findings: Findings) -> list[YoloObject]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        findings.add("annotation-unreadable", f"{path}: cannot be read: {error}", image=image)
-        return []
+    lines: list[str] = []
+    with findings.skipping():
+        lines = read_lines(path)
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -47,6 +49,8 @@ def _object(line: str, number: int, classes: tuple[str, ...]) -> YoloObject:
         raise _LineError("annotation-unreadable", f"{line.strip()!r} is not made of numbers") from None
     if len(values) != _BOX and (len(values) < _LEAST_POLYGON or len(values) % 2):
         reason = f"{len(values)} numbers after the class; wanted are 4, or a polygon's pairs"
+        if len(values) == _BOX + 1:
+            reason += " (is the last a track's id, or a confidence? leave it out)"
         raise _LineError("annotation-unreadable", reason)
     if label not in range(len(classes)):
         counted = "; does this file count from 1?" if label == len(classes) else ""
@@ -56,6 +60,26 @@ def _object(line: str, number: int, classes: tuple[str, ...]) -> YoloObject:
         reason = f"{line.strip()!r} has coordinates that are no shares of the image, 0 to 1"
         raise _LineError("box-not-a-number", reason)
     return YoloObject(int(label), tuple(values), number)
+
+
+def are_key_points(lines: Sequence[tuple[float, ...]]) -> bool:
+    """Whether lines that could be polygons are all a box with key points behind it: as many in each, of two numbers, or
+    of three with a visibility, each in the box or at 0, 0."""
+    lines = [values for values in lines if len(values) > _FOUR_CORNERS]
+    if len(lines) < _LEAST_LINES or len({len(values) for values in lines}) > 1:
+        return False
+    return any(all(_has_key_points(values, dimensions) for values in lines) for dimensions in (2, 3))
+
+
+def _has_key_points(values: tuple[float, ...], dimensions: int) -> bool:
+    (x, y, width, height), rest = values[:_BOX], values[_BOX:]
+    if len(rest) % dimensions or any(value not in (0, 1, 2) for value in rest[2::dimensions] if dimensions > 2):
+        return False
+    points = zip(rest[::dimensions], rest[1::dimensions], strict=True)
+    return all(
+        (across, down) == (0, 0) or (2 * abs(across - x) <= width + _SLACK and 2 * abs(down - y) <= height + _SLACK)
+        for across, down in points
+    )
 
 
 def in_pixels(

@@ -8,7 +8,25 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from tasks.data.findings import DataError, Finding
+from tasks.data.images import UNREADABLE
 from tasks.data.masks.labels import IGNORE, Labels
+
+_LARGEST = 65535
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the values of a mask are read.
+
+    Attributes:
+        colours: (r, g, b) to value, for masks in colours; empty where masks hold values.
+        white: the value of white in a mask of 1 bit.
+        threshold: grey levels from here on are 1, all others 0.
+    """
+
+    colours: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    white: int = 1
+    threshold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -19,13 +37,13 @@ class ClassMap:
         names: the classes, without what is ignored.
         values: the mask's value of each.
         ignored: values that count nowhere.
-        colours: (r, g, b) to value, for colour-coded masks; empty where masks hold values.
+        reading: how masks come to their values.
     """
 
     names: tuple[str, ...]
     values: tuple[int, ...]
     ignored: frozenset[int] = frozenset()
-    colours: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    reading: Reading = field(default_factory=Reading)
 
     def labels(self, values: NDArray[np.integer], where: Path) -> Labels:
         """Values of a mask (H, W) as positions in `names`, or `IGNORE`.
@@ -57,7 +75,7 @@ class MaskFile:
     classes: ClassMap
 
     def labels(self) -> Labels:
-        return self.classes.labels(read_values(self.path, self.classes.colours), self.path)
+        return self.classes.labels(read_values(self.path, self.classes.reading), self.path)
 
 
 def read_numbers(path: Path) -> NDArray[np.int64]:
@@ -92,16 +110,42 @@ def _opened(path: Path) -> Image.Image:
         raise DataError(Finding("mask-unreadable", line)) from None
 
 
-def read_values(path: Path, colours: dict[tuple[int, int, int], int]) -> NDArray[np.uint16]:
+def is_one_bit(path: Path) -> bool:
+    """Whether a mask is of black and white alone, by its header; one that cannot be read is not."""
+    try:
+        with Image.open(path) as file:
+            return file.mode == "1"
+    except UNREADABLE:
+        return False
+
+
+def read_values(path: Path, reading: Reading) -> NDArray[np.uint16]:
     """The values of a mask file (H, W): grey levels, palette positions, or those of its colours.
 
     Raises:
-        InputError: missing, unreadable, or in colours without a table of them.
+        InputError: missing, unreadable, in colours without a table of them, or of values that are no classes.
     """
     image = _opened(path)
-    if image.mode in ("L", "P", "1") or image.mode.startswith("I"):
-        return np.asarray(image).astype(np.uint16)
-    pixels = np.asarray(image.convert("RGB")).astype(np.uint32)
+    if reading.threshold is not None:
+        return (_whole_numbers(path, image.convert("L")) >= reading.threshold).astype(np.uint16)
+    if image.mode == "1":
+        return np.where(np.asarray(image), np.uint16(reading.white), np.uint16(0))
+    # A palette is looked up where the colours have a meaning.
+    if not (image.mode in ("L", "P") or image.mode.startswith(("I", "F"))) or (image.mode == "P" and reading.colours):
+        return _of_colours(path, np.asarray(image.convert("RGB")).astype(np.uint32), reading.colours)
+    return _whole_numbers(path, image)
+
+
+def _whole_numbers(path: Path, image: Image.Image) -> NDArray[np.uint16]:
+    values = np.asarray(image)
+    wrong = ~((values >= 0) & (values <= _LARGEST)) | (values != np.trunc(values))  # NaN is none of these
+    if values.dtype not in (np.uint8, np.uint16) and wrong.any():
+        line = f"{path}: {int(wrong.sum())} pixels have the value {values[wrong][0]:g}, which is no class"
+        raise DataError(Finding("mask-stray", f"{line}: classes are whole numbers from 0 to {_LARGEST}"))
+    return values.astype(np.uint16)
+
+
+def _of_colours(path: Path, pixels: NDArray[np.uint32], colours: dict[tuple[int, int, int], int]) -> NDArray[np.uint16]:
     if not colours:
         if (pixels == pixels[..., :1]).all():
             return pixels[..., 0].astype(np.uint16)  # grey, saved in three equal channels

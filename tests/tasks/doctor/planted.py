@@ -344,7 +344,11 @@ PLANTED: dict[str, tuple[str, Callable[[Path], Any], set[str]]] = {
         _both(_category("Red"), one_more(count=10, category_id=9)),
         {"class-names-alike", "class-not-in-split"},
     ),
-    "no object at all": ("coco", _both(_nothing("train"), _nothing("val")), {"class-none", "image-empty"}),
+    "no object at all": (
+        "coco",
+        _both(_nothing("train"), _nothing("val")),
+        {"class-none", "image-empty", "split-without-objects"},
+    ),
     "a rare class": ("coco", FEW_WHITE, {"class-rare"}),
     "a class a hundred times rarer": ("coco", _both(FEW_WHITE, one_more(count=90)), {"class-rare", "class-balance"}),
     "an image without objects": ("coco", _without("train", lambda item: item["image_id"] != 1), {"image-empty"}),

@@ -70,7 +70,7 @@ def _supervisely(folder: Path, *objects: dict[str, Any]) -> None:
 
 def test_a_circle_of_labelme(tmp_path: Path) -> None:
     _labelme(tmp_path, tool_layouts.a_labelme_shape("cell", [[20, 20], [26, 28]], "circle"))
-    sample = _first(_open(tmp_path))
+    sample = _first(_open(tmp_path, findings=Findings(going_on=True)))
     assert sample.boxes[0] == pytest.approx([10, 10, 30, 30])
     assert object_mask(sample.segmentations[0], SIZE, "").sum() == pytest.approx(np.pi * 100, rel=0.02)
 
@@ -80,7 +80,7 @@ def test_a_group_of_labelme_is_one_object(tmp_path: Path) -> None:
     grouped = [tool_layouts.a_labelme_shape("cell", part, group_id=3) for part in parts]
     grouped.append(tool_layouts.a_labelme_shape("cell", [[4, 4]], "point", group_id=3))
     _labelme(tmp_path, *grouped)
-    sample = _first(_open(tmp_path))
+    sample = _first(_open(tmp_path, findings=Findings(going_on=True)))
     assert sample.boxes.tolist() == [[2, 2, 26, 26]]
     assert sample.areas.tolist() == [16 + 36]
     assert object_mask(sample.segmentations[0], SIZE, "").sum() == 16 + 36
@@ -94,7 +94,7 @@ def test_shapes_of_cvat(tmp_path: Path) -> None:
         '<ellipse label="cell" cx="20" cy="20" rx="8" ry="4" rotation="90"/>',
         '<mask label="cell" rle="1, 2, 2, 1" left="4" top="5" width="3" height="2"/>',
     )
-    sample = _first(_open(tmp_path))
+    sample = _first(_open(tmp_path, findings=Findings(going_on=True)))
     assert sample.boxes[0] == pytest.approx([18, 2, 22, 22])
     assert sample.boxes[1] == pytest.approx([16, 12, 24, 28])
     pixels = object_mask(sample.segmentations[2], SIZE, "")
@@ -111,7 +111,7 @@ def test_shapes_of_label_studio(tmp_path: Path) -> None:
         percent | {"rotation": 0, "labels": ["cell"]},
         percent | {"rotation": 0},
     )
-    sample = _first(_open(tmp_path))
+    sample = _first(_open(tmp_path, findings=Findings(going_on=True)))
     assert sample.boxes[0] == pytest.approx([28, 24, 32, 40])
     assert sample.boxes[1] == pytest.approx([24, 18, 40, 30])
     assert sample.boxes[2] == pytest.approx([32, 24, 48, 28])
@@ -126,7 +126,7 @@ def test_a_brush_of_label_studio() -> None:
 
 def test_a_brush_is_an_object(tmp_path: Path) -> None:
     _label_studio(tmp_path, {"format": "rle", "rle": _whole_image(), "brushlabels": ["cell"]})
-    sample = _first(_open(tmp_path))
+    sample = _first(_open(tmp_path, findings=Findings(going_on=True)))
     assert sample.boxes.tolist() == [[0, 0, WIDTH, HEIGHT]]
     assert sample.areas.tolist() == [WIDTH * HEIGHT]
 
@@ -158,7 +158,7 @@ def test_objects_of_supervisely(tmp_path: Path) -> None:
     old = tool_layouts.a_supervisely_object("cell", (1, 1, 5, 5), "rectangle")
     del old["geometryType"]
     _supervisely(tmp_path, ring, old)
-    sample = _first(_open(tmp_path))
+    sample = _first(_open(tmp_path, findings=Findings(going_on=True)))
     assert sample.boxes.tolist() == [list(SQUARE), [1, 1, 5, 5]]
     assert sample.areas.tolist() == [256 - 64, 16]
     assert object_mask(sample.segmentations[0], SIZE, "").sum() == 256 - 64
@@ -242,7 +242,7 @@ WRONG: list[tuple[Callable[[Path], object], Callable[[Path], object] | None, str
         r"a_11.json: its image 'a_11.jpg' is not there; put it beside the file",
     ),
     (lambda f: _labelme(f, ONE_POINT), None, r"a_10.json: shape 1 \(cell\): a circle of 1 points"),
-    (_labelme, None, "no object on any of the 2 training images"),
+    (_labelme, None, "no object on any of the 2 images of train; there is nothing to learn"),
     (_cvat, _replaced("annotations.xml", "<annotations>"), "annotations.xml: not a readable CVAT file"),
     (_cvat, _removed("images/a_11.jpg"), "annotations.xml: its image 'a_11.jpg' is not there"),
     (

@@ -172,7 +172,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, spoil: Callable[[Path], None], m
 
 
 def test_a_class_that_train_has_nothing_of(tmp_path: Path) -> None:
-    data = _open(_write(tmp_path, "{split}+{split}annot", {"train": {"a": _mask(0)}, "val": {"b": _mask(0, 3)}}))
+    data = _open(_write(tmp_path, "{split}+{split}annot", {"train": {"a": _mask(0, 1)}, "val": {"b": _mask(0, 3)}}))
     assert data.classes_without_objects("train") == ["3"]
 
 

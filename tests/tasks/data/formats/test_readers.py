@@ -214,7 +214,7 @@ VOC_DEFECTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "resized image": (lambda d: save_image(d / "JPEGImages/a.jpg", 128, 96), r"a\.jpg: is 128x96 .* says 64x48"),
     "list in another encoding": (
         lambda d: (d / "ImageSets/Main/train.txt").write_bytes(b"caf\xe9\n"),
-        r"train\.txt: cannot be read",
+        r"café\.jpg: missing, but .*train\.txt names it",
     ),
     "empty image": (lambda d: (d / "JPEGImages/a.jpg").write_bytes(b""), r"a\.jpg: not a readable image"),
     "nan": (

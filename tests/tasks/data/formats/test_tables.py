@@ -59,7 +59,7 @@ def test_whether_corners_are_shares_is_seen_in_the_whole_table(tmp_path: Path) -
         (",1,2,30,40,cell\n", r"boxes.csv: line 2: names no image"),
         ("a.png,1,2,30,40,cell\nc.png,1,2,30,40,cell\n", r"boxes.csv: line 3: its image 'c.png' is not there"),
         ("", r"boxes.csv: has no rows"),
-        ("a.png,,,,,\n", "no object on any of the 1 training images"),
+        ("a.png,,,,,\n", "no object on any of the 1 images of train"),
     ],
 )
 def test_what_is_wrong_names_the_line(rows: str, message: str, tmp_path: Path) -> None:
