@@ -51,8 +51,19 @@ class AnnotatedImage:
     in_shares: bool = False
 
 
+def labelled(name: str) -> str:
+    """The name of a class.
+
+    Raises:
+        RegionError: it is empty.
+    """
+    if not name:
+        raise RegionError("has no label", "shape-unlabelled")
+    return name
+
+
 @contextmanager
-def taking_shape(place: Place, image: Path | None, findings: Findings) -> Iterator[None]:
+def taking_shape(place: Place, image: Path, findings: Findings) -> Iterator[None]:
     """Leave the block at a shape that cannot be taken, which is found."""
     try:
         yield
@@ -78,8 +89,11 @@ def data_set(
         InputError: there is no train, no object in it, an image is missing or unreadable, or val or test has a class
             that train lacks.
     """
+    if not splits:
+        raise LayoutError(f"{tree.folder}: no image is annotated")
     if "train" not in splits:
         raise LayoutError(f"{tree.folder}: {' and '.join(splits)} alone; wanted are images to train on, in train/")
+    _report_again(splits, findings)
     classes = tuple(sorted({item.name for one in splits["train"] for item in one.objects}))
     if not classes:
         line = (
@@ -93,7 +107,6 @@ def data_set(
 def _table(
     annotated: Sequence[AnnotatedImage], classes: tuple[str, ...], polygons: bool, findings: Findings
 ) -> SampleTable:
-    _report_again(annotated, findings)
     folder = Path(os.path.commonpath([one.image.parent for one in annotated] or [Path()]))
     found = image_sizes(folder, [_name(one, folder) for one in annotated], [one.size for one in annotated], findings)
     known = [(one, size) for one, size in zip(annotated, found, strict=True) if size is not None]
@@ -119,12 +132,19 @@ def _table(
     return build_table(names, folder, sizes, objects, places.__getitem__, findings=findings)
 
 
-def _report_again(annotated: Sequence[AnnotatedImage], findings: Findings) -> None:
-    first: dict[Path, Path] = {}
-    for one in annotated:
-        if (other := first.setdefault(one.image, one.annotation)) is not one.annotation:
-            line = f"{one.image}: is annotated twice, in {other} and in {one.annotation}; keep one"
-            findings.add("image-listed-twice", line, image=one.image)
+def _report_again(splits: Mapping[str, Sequence[AnnotatedImage]], findings: Findings) -> None:
+    """Images that are annotated in two places; the same place in two splits is for the doctor to find."""
+    seen: dict[Path, tuple[str, Path]] = {}
+    for split, images in splits.items():
+        for one in images:
+            if one.image in seen:
+                before, other = seen[one.image]
+                if other != one.annotation or before == split:
+                    where = f"{other} and in {one.annotation}" if other != one.annotation else f"{other} twice"
+                    findings.add(
+                        "image-listed-twice", f"{one.image}: is annotated in {where}; keep one", image=one.image
+                    )
+            seen[one.image] = split, one.annotation
 
 
 def _name(one: AnnotatedImage, folder: Path) -> str:

@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _BEGINNING = 200  # bytes of a file, in which it says its encoding
+_BEYOND_ASCII, _FREQUENT = re.compile(rb"[\x80-\xff]+"), re.compile(rb"(?:[\xb0-\xd7][\xa1-\xfe])+")
+_TWO = 4  # bytes of two characters
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -94,11 +96,22 @@ def encoding_of(content: bytes) -> str:
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return encoding
-    # Letters of GB2312 are pairs of bytes beyond ASCII, which those of Western languages seldom stand in.
-    for encoding in ("utf-8", "gb2312", "cp1252"):
+    for encoding in ("utf-8", *(["gb2312"] if _is_chinese(content) else []), "cp1252"):
         try:
             content.decode(encoding)
         except UnicodeDecodeError:
             continue
         return encoding
     return "latin-1"
+
+
+def _is_chinese(content: bytes) -> bool:
+    """By GB2312's frequent characters, pairs of bytes of which some stand together; those of Western languages beyond
+    ASCII stand alone."""
+    found = _BEYOND_ASCII.findall(content)
+    return all(_FREQUENT.fullmatch(run) for run in found) and any(len(run) >= _TWO for run in found)
+
+
+def without_mark(content: bytes) -> bytes:
+    """The beginning of a text in ASCII without a mark and blanks before it."""
+    return content.removeprefix(codecs.BOM_UTF8).lstrip()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from backbones import InputError
 from tasks.data.images import IMAGE_SUFFIXES
@@ -28,13 +28,15 @@ def is_left_behind(name: str) -> bool:
     return name.startswith(".") or name.lower() in _LEFT_BEHIND
 
 
-def split_named(path: str) -> str | None:
-    """The split that a folder on a path names, the last one that does."""
-    for part in reversed(PurePosixPath(path).parts):
-        for split, names in SPLITS.items():
-            if part.lower() in names:
-                return split
-    return None
+def split_named(name: str) -> str | None:
+    """The split of this name."""
+    return next((split for split, names in SPLITS.items() if name.lower() in names), None)
+
+
+def _split_in_words(name: str) -> str | None:
+    """The split that a name has a word of: train2017, train_images."""
+    words = set(re.findall("[a-z]+", name.lower()))
+    return next((split for split, names in SPLITS.items() if words & set(names)), None)
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,48 @@ class Tree:
         return cls(base, listed, places[0], places[1], one_split)
 
     def split_of(self, path: str) -> str | None:
-        """The split that a folder on a path names, unless all is one."""
-        return None if self.one_split else split_named(path)
+        """The split that a folder on a path names, the last one that does; None if all is one.
+
+        Of folders that only have a word of a split (train2017, train_images), where there is one of train.
+        """
+        if self.one_split:
+            return None
+        for named in (split_named, _split_in_words) if self._has_train_in_words else (split_named,):
+            for part in reversed(path.split("/")):
+                if split := named(part):
+                    return split
+        return None
+
+    @cached_property
+    def _has_train_in_words(self) -> bool:
+        parts = {part for directory in self.files for part in directory.split("/")}
+        found = {_split_in_words(part) for part in parts if split_named(part) is None}
+        return {"train", "val"} <= found or {"train", "test"} <= found
 
     def split_of_file(self, path: str) -> str | None:
         """The split that a file's name has a word of (train_labels.csv), else its folder names; None if all is one."""
         if self.one_split:
             return None
-        words = set(re.findall("[a-z]+", stem_of(path).lower()))
-        named = [split for split, names in SPLITS.items() if words & set(names)]
-        return named[0] if named else self.split_of(path.rpartition("/")[0])
+        return _split_in_words(stem_of(path)) or self.split_of(path.rpartition("/")[0])
+
+    def check_splits(self) -> None:
+        """Raises:
+        LayoutError: two folders beside each other are names of one split.
+        """
+        if self.one_split:
+            return
+        found: dict[tuple[str, str], str] = {}
+        for directory in self.files:
+            parts = directory.split("/")
+            for number, part in enumerate(parts):
+                split = split_named(part)
+                if split is None:
+                    continue
+                place = "/".join(parts[:number])
+                if (other := found.setdefault((place, split), part)) != part:
+                    raise LayoutError(
+                        f"{self.folder / place}: {other}/ and {part}/ are both the {split} split; keep one"
+                    )
 
     @cached_property
     def _by_suffix(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
@@ -179,7 +213,7 @@ class Tree:
 
 _MOST_COUNTED = 6
 _NAME = attrgetter("name")
-_LOOKED_INTO = 5  # files of a directory: some may be broken
+_LOOKED_INTO = 50  # files of a directory: some may be broken, or others
 
 
 def _walk(path: str, name: str, above: frozenset[tuple[int, int]], files: dict[str, tuple[str, ...]]) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from backbones import InputError
 from tasks.config import Annotations, DataSettings
-from tasks.data.dataset.annotated import AnnotatedImage, AnnotatedObject, data_set, taking_shape
+from tasks.data.dataset.annotated import AnnotatedImage, AnnotatedObject, data_set, labelled, taking_shape
 from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings, Place
@@ -73,41 +74,46 @@ def _read_file(
     file = tree.folder / path
     try:
         root = read_xml(file)
+        frames = _frames(file, root)
     except (ElementTree.ParseError, OSError, ValueError) as error:
-        line = f"{file}: not a readable CVAT file: {error}"
-        findings.add("annotation-unreadable", line)
+        findings.add("annotation-unreadable", f"{file}: not a readable CVAT file: {error}")
         return
-    frames = _frames(root)
-    for element in [*root.iter("image"), *frames.values()]:
+    for element in [*root.iter("image"), *frames]:
         name = element.get("name", "")
-        found = images.find(name, path)
-        if found is None:
-            findings.add("image-missing", f"{file}: its image {name!r} is not there", image=tree.folder / name)
-            continue
         with findings.skipping():
-            one = _annotated(file, tree.folder / found, element, findings)
             subset = None if tree.one_split else split_named(element.get("subset", ""))
-            yield found, subset, one
+            found = images.find(name, path, subset)
+            if found is None:
+                is_frame = (
+                    " (a frame of a video; for single images export 'CVAT for images')" if element in frames else ""
+                )
+                line = f"{file}: its image {name!r} is not there{is_frame}"
+                raise DataError(Finding("image-missing", line, tree.folder / name))
+            yield found, subset, _annotated(file, tree.folder / found, element, findings)
 
 
-def _frames(root: ElementTree.Element) -> dict[int, ElementTree.Element]:
+def _frames(file: Path, root: ElementTree.Element) -> list[ElementTree.Element]:
     """What a video's tracks hold, frame by frame, as CVAT for images writes it."""
     frames: dict[int, ElementTree.Element] = {}
-    for track in root.iter("track"):
+    tracks = list(root.iter("track"))
+    if len({track.get("task_id") for track in tracks}) > 1:
+        raise InputError(f"{file}: holds videos of several tasks, whose frames have the same names; export each task")
+    for track in tracks:
         for shape in track:
             if shape.tag not in _SHAPES or shape.get("outside") == "1":
                 continue
-            number = int(shape.get("frame", 0))
-            frame = frames.setdefault(number, ElementTree.Element("image", name=_FRAME.format(number)))
+            number = int(float(shape.get("frame", 0)))
+            name, subset = _FRAME.format(number), track.get("subset", "")
+            frame = frames.setdefault(number, ElementTree.Element("image", name=name, subset=subset))
             shape.set("label", track.get("label", ""))
             frame.append(shape)
-    return dict(sorted(frames.items()))
+    return [frame for _, frame in sorted(frames.items())]
 
 
 def _annotated(file: Path, image: Path, element: ElementTree.Element, findings: Findings) -> AnnotatedImage:
     width, height = element.get("width"), element.get("height")
     try:
-        size = (int(width), int(height)) if width and height else None
+        size = (int(float(width)), int(float(height))) if width and height else None
     except ValueError:
         line = f"{file}: {image.name}: its size is {width!r} x {height!r}, which are no numbers"
         raise DataError(Finding("annotation-unreadable", line, image)) from None
@@ -116,7 +122,7 @@ def _annotated(file: Path, image: Path, element: ElementTree.Element, findings: 
         label = shape.get("label", "")
         place = Place(f"{file}: {image.name}: {shape.tag} {number + 1} ({label})")
         with taking_shape(place, image, findings):
-            objects.append(AnnotatedObject(label, _region(shape, size), place))
+            objects.append(AnnotatedObject(labelled(label), _region(shape, size), place))
     return AnnotatedImage(image, file, objects, size)
 
 

@@ -53,6 +53,8 @@ def open_data(
 
 def _read(settings: DataSettings, annotations: Annotations, findings: Findings) -> tuple[DataSet[Any], list[Format]]:
     trees = [_tree(settings), *(Tree.of(Path(path)) for path in settings.also)]
+    for tree in trees:
+        tree.check_splits()
     formats = [format_of(trees[0], annotations, settings.format)]
     formats += [format_of(tree, annotations) for tree in trees[1:]]
     _check_use(settings, formats)

@@ -10,7 +10,7 @@ from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings, Place
 from tasks.data.folders.texts import decode_json
-from tasks.data.folders.tree import LayoutError, Tree, joined, split_named
+from tasks.data.folders.tree import LayoutError, Tree, joined, split_named, stem_of
 from tasks.data.formats.format import Format
 from tasks.data.masks.regions import (
     Region,
@@ -32,19 +32,21 @@ class _Size(msgspec.Struct):
 
 
 class _Points(msgspec.Struct):
-    exterior: list[tuple[float, float]] = []
-    interior: list[list[tuple[float, float]]] = []
+    exterior: list[list[float]] = []
+    interior: list[list[list[float]]] = []
 
 
 class _Bitmap(msgspec.Struct):
     data: str
-    origin: tuple[int, int]
+    origin: list[float]
 
 
 class _Object(msgspec.Struct, rename="camel"):
+    """`points` are of another form where the type is neither rectangle nor polygon."""
+
     class_title: str
     geometry_type: str = ""
-    points: _Points = msgspec.field(default_factory=_Points)
+    points: msgspec.Raw = msgspec.Raw(b"null")
     bitmap: _Bitmap | None = None
 
 
@@ -55,10 +57,11 @@ class _Tag(msgspec.Struct):
 class _File(msgspec.Struct):
     size: _Size
     objects: list[_Object]
-    tags: list[_Tag] = []
+    tags: list[_Tag | str] = []
 
 
 _decoder = msgspec.json.Decoder(_File)
+_points_decoder = msgspec.json.Decoder(_Points | None)
 
 
 def recognise(tree: Tree) -> bool:
@@ -90,16 +93,14 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
         InputError: a file or an image is missing or unreadable, or val or test has a class that train lacks.
     """
     splits: dict[str, list[AnnotatedImage]] = {}
+    unmatched = ""
     for place in _folders(tree):
         files = tree.named(joined(place, _ANNOTATIONS), (".json",))
         images = set(tree.images.get(joined(place, _IMAGES), ()))
-        by_stem = {name.rpartition(".")[0]: name for name in images}
+        by_stem = {stem_of(name): name for name in images}
         if not any(_image_of(file, images, by_stem) for file in files):
-            there = joined(place, _IMAGES)
-            raise LayoutError(
-                f"{tree.folder}: found {tree.counts()}: looks like Supervisely, but {there} has no image for "
-                f"{files[0]!r}; give each image the name of its annotation without .json"
-            )
+            unmatched = f"looks like Supervisely, but {joined(place, _IMAGES)} has no image for {files[0]!r}"
+            continue
         for file in files:
             path = tree.folder / place / _ANNOTATIONS / file
             image = _image_of(file, images, by_stem)
@@ -112,16 +113,20 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
                 one = _annotated(path, tree.folder / place / _IMAGES / image, content, findings)
                 tagged = None if tree.one_split else _tagged(content)
                 splits.setdefault(tree.split_of(place) or tagged or "train", []).append(one)
+    if not splits and unmatched:
+        cure = "give each image the name of its annotation without .json"
+        raise LayoutError(f"{tree.folder}: found {tree.counts()}: {unmatched}; {cure}")
     return data_set("Supervisely", tree, splits, findings, polygons=annotations == "polygons")
 
 
 def _image_of(file: str, images: set[str], by_stem: dict[str, str]) -> str | None:
-    name = file.rpartition(".")[0]
-    return name if name in images else by_stem.get(name)
+    name = stem_of(file)
+    return name if name in images else by_stem.get(name) or by_stem.get(stem_of(name))
 
 
 def _tagged(content: _File) -> str | None:
-    return next((split for tag in content.tags if (split := split_named(tag.name))), None)
+    names = (tag if isinstance(tag, str) else tag.name for tag in content.tags)
+    return next((split for name in names if (split := split_named(name))), None)
 
 
 def _read_file(path: Path) -> _File:
@@ -144,18 +149,21 @@ def _annotated(path: Path, image: Path, content: _File, findings: Findings) -> A
 
 def _region(item: _Object, size: tuple[int, int]) -> Region:
     if item.bitmap is not None:
-        return bitmap(unpacked(item.bitmap.data), item.bitmap.origin, size)
-    outer = item.points.exterior
+        x, y = item.bitmap.origin
+        return bitmap(unpacked(item.bitmap.data), (round(x), round(y)), size)
+    if item.geometry_type in ("bitmap", "alpha_mask"):
+        raise RegionError(f"an object of the type {item.geometry_type} without a bitmap")
+    if item.geometry_type not in ("", "rectangle", "polygon"):
+        raise nothing_enclosed(f"a {item.geometry_type}")
+    try:
+        points = _points_decoder.decode(item.points) or _Points()
+    except msgspec.ValidationError as error:
+        raise RegionError(f"its points are of another form ({error})") from None
     # Older files leave the type to the project's meta.json.
-    kind = item.geometry_type or ("rectangle" if len(outer) == _OPPOSITE else "polygon")
-    if kind == "rectangle":
-        x_min, y_min, x_max, y_max = box_around(outer).box
+    if item.geometry_type == "rectangle" or (not item.geometry_type and len(points.exterior) == _OPPOSITE):
+        x_min, y_min, x_max, y_max = box_around(points.exterior).box
         return Region((x_min, y_min, x_max + 1, y_max + 1))
-    if kind == "polygon":
-        return with_holes(outer, item.points.interior, size)
-    if kind in ("bitmap", "alpha_mask"):
-        raise RegionError(f"an object of the type {kind} without a bitmap")
-    raise nothing_enclosed(f"a {kind}")
+    return with_holes(points.exterior, points.interior, size)
 
 
 FORMAT = Format(

@@ -131,7 +131,7 @@ def corners(box: Box) -> list[list[float]]:
 
 
 def bitmap(pixels: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> Region:
-    """A mask that covers a part of the image.
+    """A mask that covers a part of the image; what reaches outside is left out.
 
     Args:
         pixels: (h, w).
@@ -139,14 +139,13 @@ def bitmap(pixels: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, 
         size: (width, height) of the image.
 
     Raises:
-        RegionError: it has no pixel, or leaves the image.
+        RegionError: it has no pixel in the image.
     """
     x, y = corner
-    if x < 0 or y < 0 or x + pixels.shape[1] > size[0] or y + pixels.shape[0] > size[1]:
-        raise RegionError(f"a mask of {pixels.shape[1]}x{pixels.shape[0]} pixels at {x}, {y} leaves the image")
-    if not pixels.any():
-        raise nothing_enclosed("a mask without a pixel")
-    return _of_pixels(pixels, corner, size)
+    inside = pixels[max(-y, 0) : max(size[1] - y, 0), max(-x, 0) : max(size[0] - x, 0)]
+    if not inside.any():
+        raise nothing_enclosed("a mask without a pixel in the image")
+    return _of_pixels(inside, (max(x, 0), max(y, 0)), size)
 
 
 def _of_pixels(pixels: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> Region:

@@ -88,6 +88,13 @@ def _written(file: Path, content: Any) -> None:
     file.write_text(json.dumps(content))
 
 
+def _two_of_a_name(folder: Path) -> None:
+    (folder / "train/t0.png").unlink()
+    for seed, name in enumerate(("one", "two")):
+        (folder / name).mkdir()
+        noise(seed=seed).save(folder / name / "t0.png")
+
+
 def _annotated_again(folder: Path) -> None:
     tasks = json.loads((folder / "train.json").read_text())
     tasks[0]["annotations"] *= 2
@@ -370,6 +377,16 @@ PLANTED: dict[str, tuple[str, Callable[[Path], Any], set[str]]] = {
         "labelme",
         in_text("train/t0.json", '[[4, 6], [30, 40]], "shape_type": "rectangle"', '[[4, 6]], "shape_type": "point"'),
         {"shape-no-area"},
+    ),
+    "a shape without a label": (
+        "labelme",
+        in_text("train/t0.json", '"label": "red"', '"label": ""'),
+        {"shape-unlabelled"},
+    ),
+    "a name of two images": (
+        "label_studio",
+        _two_of_a_name,
+        {"image-unclear"},
     ),
     "two annotations of an image": ("label_studio", _annotated_again, {"annotated-again"}),
     "a missing mask": ("masks", lambda d: (d / "train/masks/0.png").unlink(), {"mask-missing"}),

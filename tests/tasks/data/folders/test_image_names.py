@@ -44,13 +44,49 @@ def test_a_name_finds_its_image(name: str, path: str | None) -> None:
     assert ImageNames(TREE).find(name, "labels.json") == path
 
 
-def test_of_several_the_split_and_the_nearest_count() -> None:
-    assert ImageNames(TREE).find("a.jpg", "train_labels.csv") == "train/a.jpg"
-    assert ImageNames(TREE).find("a.jpg", "valid/labels.csv") == "val/a.jpg"
-    near = Tree(Path("/data"), {"one/img": ("a.jpg",), "two/img": ("a.jpg",)})
-    assert ImageNames(near).find("a.jpg", "two/a.json") == "two/img/a.jpg"
-    with pytest.raises(InputError, match=r"/data/labels.csv: which image is 'a.jpg': train/a.jpg and val/a.jpg\?"):
-        ImageNames(TREE).find("a.jpg", "labels.csv")
+def _tree(folder: Path, *paths: str) -> Tree:
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(path)
+    return Tree.of(folder)
+
+
+@pytest.mark.parametrize(
+    ("paths", "name", "file", "split", "wanted"),
+    [
+        (["train/a.jpg", "val/a.jpg"], "a.jpg", "train_labels.csv", None, "train/a.jpg"),
+        (["train/a.jpg", "val/a.jpg"], "a.jpg", "val/labels.csv", None, "val/a.jpg"),
+        (["train/a.jpg", "val/a.jpg"], "a.jpg", "all.csv", "val", "val/a.jpg"),
+        (["one/img/a.jpg", "two/img/a.jpg"], "a.jpg", "two/a.json", None, "two/img/a.jpg"),
+        (["images/A/a.jpg", "images/B/a.jpg"], "a.jpg", "labels/B/a.json", None, "images/B/a.jpg"),
+        (["a.jpg", "crops/a.jpg"], "a.jpg", "a.json", None, "a.jpg"),
+        (["data/a.jpg", "data/aug/a.jpg"], "a.jpg", "data/aug/a.json", None, "data/aug/a.jpg"),
+        (["images/a.png", "masks/a.png"], "a.png", "labels.csv", None, "images/a.png"),
+        (["images/A.JPG"], "a.jpg", "labels.csv", None, "images/A.JPG"),
+        (["images/za\u0308hler.jpg"], "z\u00e4hler.jpg", "labels.csv", None, "images/za\u0308hler.jpg"),
+        (["images/my photo (1).jpg"], "0123abcd-my_photo_1.jpg", "e.json", None, "images/my photo (1).jpg"),
+    ],
+)
+def test_of_several_the_nearest_is_found(
+    paths: list[str], name: str, file: str, split: str | None, wanted: str, tmp_path: Path
+) -> None:
+    assert ImageNames(_tree(tmp_path, *paths)).find(name, file, split) == wanted
+
+
+def test_of_copies_the_first_is_taken_and_of_others_none(tmp_path: Path) -> None:
+    tree = _tree(tmp_path, "Apple/x.jpg", "Orange/x.jpg")
+    with pytest.raises(InputError, match=r"boxes.csv: which image is 'x.jpg': Apple/x.jpg and Orange/x.jpg\?"):
+        ImageNames(tree).find("x.jpg", "boxes.csv")
+    (tmp_path / "Orange/x.jpg").write_bytes((tmp_path / "Apple/x.jpg").read_bytes())
+    assert ImageNames(tree).find("x.jpg", "boxes.csv") == "Apple/x.jpg"
+
+
+def test_two_names_of_one_image_are_an_error(tmp_path: Path) -> None:
+    names = ImageNames(_tree(tmp_path, "cam1/a.png"))
+    assert names.find("cam1/a.png", "boxes.csv") == names.find("./cam1/a.png", "boxes.csv") == "cam1/a.png"
+    assert names.find("a.png", "boxes.csv") == "cam1/a.png"
+    with pytest.raises(InputError, match=r"'cam1/a.png' and 'cam2/a.png' both lead to cam1/a.png: which of the two is"):
+        names.find("cam2/a.png", "boxes.csv")
 
 
 @given(st.text(max_size=30))

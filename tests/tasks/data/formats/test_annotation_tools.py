@@ -311,3 +311,130 @@ def test_a_class_that_train_lacks_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="the class 'cel' does not occur in train; did you mean 'cell'"):
         _open(tmp_path, "boxes")
+
+
+def _boxes(folder: Path) -> dict[str, list[list[float]]]:
+    data = _open(folder, "boxes")
+    return {one.name: one.boxes.round(3).tolist() for samples in data.splits.values() for one in samples}
+
+
+def test_labelme_as_older_and_other_tools_write_it(tmp_path: Path) -> None:
+    """Numbers as text and as floats, labels that are numbers, groups called "", no imagePath, JSON of other kinds."""
+    for name in ("a_10", "a_11"):
+        save(tmp_path / f"{name}.jpg", IMAGE.pixels())
+        shapes = [
+            {"label": 1, "points": [[8, 8, 0], ["24", "24"]], "shape_type": "rectangle", "group_id": ""},
+            {"label": 1, "points": [[30, 8], [40, 24]], "shape_type": "rectangle", "group_id": "", "score": None},
+            {"label": None, "points": [[1, 1], [4, 4]], "shape_type": "rectangle"},
+        ]
+        content = {"shapes": shapes, "imagePath": None, "imageHeight": float(HEIGHT), "imageWidth": str(WIDTH)}
+        (tmp_path / f"{name}.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(content).encode())
+    for number in range(8):
+        write(tmp_path / f"{number}_map.json", '{"1": "cell"}')
+    data = _open(tmp_path, "boxes")
+    assert data.classes == ("1",)
+    assert all(boxes == [[8, 8, 24, 24], [30, 8, 40, 24]] for boxes in _boxes(tmp_path).values())
+    assert sum("has no label" in line for line in data.dropped) == 2
+
+
+def test_a_two_cornered_part_of_a_group_is_left_out(tmp_path: Path) -> None:
+    parts = [[[2, 2], [6, 2], [6, 6], [2, 6]], [[20, 20], [26, 20]]]
+    _labelme(tmp_path, *(tool_layouts.a_labelme_shape("cell", part, group_id=3) for part in parts))
+    assert _first(_open(tmp_path)).boxes.tolist() == [[2, 2, 6, 6]]
+
+
+def test_labels_of_label_studio_beside_their_shapes(tmp_path: Path) -> None:
+    """A choice of a region, several labels of one, a label as text, none, a text's span, a thumbnail."""
+    square = tool_layouts.a_label_studio_shape("cell", SQUARE)
+    bare = {name: value for name, value in square["value"].items() if name != "rectanglelabels"}
+    result = [
+        {**square, "id": "a", "value": bare},
+        {**square, "id": "a", "type": "choices", "value": {**bare, "choices": ["dark"]}},
+        {**square, "id": "b", "value": {**bare, "rectanglelabels": ["cell", "dark"]}},
+        {**square, "id": "c", "value": {**bare, "rectanglelabels": "cell"}},
+        {**square, "id": "d", "value": bare},
+        {"id": "e", "type": "labels", "value": {"start": 0, "end": 4, "labels": ["word"]}},
+    ]
+    for name in ("a_10", "a_11"):
+        save(tmp_path / f"{name}.jpg", IMAGE.pixels())
+    tasks = [
+        {"id": k, "data": {"image": [f"{name}.jpg"], "thumb": "t.jpg"}, "annotations": [{"result": result}]}
+        for k, name in enumerate(("a_10", "a_11"))
+    ]
+    write(tmp_path / "export.json", json.dumps(tasks))
+    write(tmp_path / "notes.json", "[1, 2]")
+    data = _open(tmp_path, "boxes")
+    names = sorted(data.classes[label] for label in _first(data).labels)
+    assert names == ["cell", "cell", "dark", "dark"]
+    assert sum("has no label" in line for line in data.dropped) == 2
+
+
+def test_json_min_of_several_annotators_and_without_a_shape(tmp_path: Path) -> None:
+    for name in ("a_10", "a_11", "a_12"):
+        save(tmp_path / f"{name}.jpg", IMAGE.pixels())
+    flat = tool_layouts.a_label_studio_shape("cell", SQUARE)
+    flat = {**flat, **flat.pop("value")}
+    lines = [
+        {"id": 1, "image": "a_10.jpg", "annotation_id": 1, "label": [flat], "updated_at": "2026-01-02"},
+        {"id": 1, "image": "a_10.jpg", "annotation_id": 2, "updated_at": "2026-01-01"},
+        {"id": 2, "image": "a_11.jpg", "annotation_id": 3, "updated_at": "2026-01-01"},
+        {"id": 3, "image": "a_12.jpg"},
+    ]
+    write(tmp_path / "export.json", json.dumps(lines))
+    assert _boxes(tmp_path) == {"a_10.jpg": [list(SQUARE)], "a_11.jpg": []}
+
+
+def test_supervisely_of_older_projects(tmp_path: Path) -> None:
+    """Tags as text, points of other forms, origins as floats, names without the image's suffix, an empty dataset."""
+    bitmap = tool_layouts.a_supervisely_object("cell", SQUARE, "bitmap")
+    bitmap["bitmap"]["origin"] = [8.0, 8.0]
+    bitmap["points"] = None
+    cuboid = {"classTitle": "cell", "geometryType": "cuboid", "points": [[1, 2]]}
+    for split, name in (("train", "a_10"), ("val", "a_11")):
+        save(tmp_path / "ds" / "img" / f"{name}.jpg", IMAGE.pixels())
+        content = json.loads(tool_layouts.a_supervisely_file([bitmap, cuboid])) | {"tags": [split]}
+        write(tmp_path / "ds" / "ann" / f"{name}.png.json", json.dumps(content))
+    write(tmp_path / "empty" / "ann" / "x.jpg.json", tool_layouts.a_supervisely_file([]))
+    (tmp_path / "empty" / "img").mkdir()
+    data = _open(tmp_path, "boxes")
+    assert {split: [one.boxes.tolist() for one in samples] for split, samples in data.splits.items()} == {
+        "train": [[list(SQUARE)]],
+        "val": [[list(SQUARE)]],
+    }
+    assert len(data.dropped) == 2
+
+
+def test_cvat_projects_have_the_same_names_in_their_subsets(tmp_path: Path) -> None:
+    images = ""
+    for subset, corner in (("Train", 8), ("Validation", 10)):
+        save(tmp_path / "images" / subset / "frame_000000.png", IMAGE.pixels() // (corner - 7))
+        box = f'<box label="cell" xtl="{corner}" ytl="{corner}" xbr="24" ybr="24"/>'
+        size = f'width="{WIDTH}.0" height="{HEIGHT}"'
+        images += f'<image id="0" name="frame_000000.png" subset="{subset}" {size}>{box}</image>'
+    write(tmp_path / "annotations.xml", f"<annotations>{images}</annotations>")
+    data = _open(tmp_path, "boxes")
+    assert {split: samples[0].boxes[0, 0] for split, samples in data.splits.items()} == {"train": 8, "val": 10}
+    tracks = "".join(f'<track label="cell" task_id="{k}"><box frame="0.0" xtl="1"/></track>' for k in (1, 2))
+    write(tmp_path / "annotations.xml", f"<annotations>{tracks}</annotations>")
+    with pytest.raises(InputError, match="holds videos of several tasks, whose frames have the same names"):
+        _open(tmp_path, "boxes")
+
+
+def test_splits_in_words_of_folders(tmp_path: Path) -> None:
+    for place, name in (("train2017", "a_10"), ("val2017", "a_11"), ("test_images", "a_12")):
+        save(tmp_path / place / f"{name}.jpg", IMAGE.pixels())
+        shape = tool_layouts.a_labelme_shape("cell", [[8, 8], [24, 24]], "rectangle")
+        write(tmp_path / place / f"{name}.json", tool_layouts.a_labelme_file([shape], f"{name}.jpg"))
+    assert {split: list(samples.names) for split, samples in _open(tmp_path, "boxes").splits.items()} == {
+        "train": ["a_10.jpg"],
+        "val": ["a_11.jpg"],
+        "test": ["a_12.jpg"],
+    }
+
+
+@pytest.mark.parametrize("layout", ["labelme_splits_in_folders", "voc_splits_in_folders_of_both"])
+def test_val_and_valid_are_one_split(layout: str, tmp_path: Path) -> None:
+    LAYOUTS[layout](tmp_path)
+    (tmp_path / "valid").mkdir()
+    with pytest.raises(InputError, match="val/ and valid/ are both the val split; keep one"):
+        _open(tmp_path, "boxes")

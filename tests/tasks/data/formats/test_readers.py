@@ -310,11 +310,7 @@ def test_folders_without_a_layout_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        (
-            "a.csv",
-            "image,x1,y1,x2,y2\na.png,1,2,3,4\n",
-            "a.csv has the columns image, x1, y1, x2, y2 and none for class",
-        ),
+        ("a.csv", "image,x1,y1\na.png,1,2\n", "a.csv has the columns image, x1, y1 and none for xmax, ymax"),
         ("a.txt", "0 0.5 0.5 0.1 0.1\n", "YOLO's label files, but nothing names their classes: add classes.txt"),
         ("a.json", '{"images": [], "annotations": []}', 'a.json looks like COCO, but has no "categories"'),
         ("a.json", '[{"image_id": 1, "bbox": [], "score": 1}]', "a.json is a list of detections, COCO's form for"),

@@ -86,6 +86,10 @@ def test_a_mask_of_a_part_of_an_image(x: int, y: int, data: st.DataObject) -> No
     assert (_pixels(union([region, polygons([corners((0, 0, 3, 3))])], SIZE))[:3, :3]).all()
 
 
+def test_what_reaches_over_the_edge_is_left_out() -> None:
+    assert bitmap(np.ones((5, 5), np.bool_), (38, -3), SIZE).box == (38, 0, 40, 2)
+
+
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "compressed"])
 def test_masks_in_base64(mode: str) -> None:
     wanted = np.array([[0, 1, 1], [1, 0, 0]], np.bool_)
@@ -119,8 +123,8 @@ def test_what_cannot_be_taken_is_said() -> None:
         (lambda: polygons([[(0, 0), (1, math.nan), (2, 2)]]), "its corners are no numbers"),
         (lambda: polygons([[(0,), (1,), (2,)]]), "no pairs of numbers"),
         (lambda: box_around([]), "a shape without corners encloses nothing"),
-        (lambda: bitmap(np.ones((5, 5), np.bool_), (38, 0), SIZE), "5x5 pixels at 38, 0 leaves the image"),
-        (lambda: bitmap(np.zeros((5, 5), np.bool_), (0, 0), SIZE), "without a pixel encloses nothing"),
+        (lambda: bitmap(np.ones((5, 5), np.bool_), (40, 0), SIZE), "without a pixel in the image encloses nothing"),
+        (lambda: bitmap(np.zeros((5, 5), np.bool_), (0, 0), SIZE), "without a pixel in the image encloses nothing"),
         (lambda: with_holes(corners((5, 5, 9, 9)), [corners((0, 0, 20, 20))], SIZE), "all hole"),
         (lambda: unpacked("%%%"), "no PNG in base64"),
         (lambda: unpacked(base64.b64encode(b"hello").decode()), "no PNG in base64"),
