@@ -142,8 +142,9 @@ DATA: dict[str, dict[str, Change]] = {
     | {
         "fit": ("resize", "batches", "--image-size 32"),
         "balanced_crops": ("True", "batches", "--image-size 32"),
-        "classes": ("soil nucleus", "text", ""),
-        "ignore_index": ("1", "batches", ""),
+        "classes": ("soil nucleus dirt", "text", ""),
+        "ignore_index": ("2", "batches", ""),
+        "mask_threshold": ("2", "batches", ""),
     },
 }
 BACKBONE: dict[str, Change] = {
@@ -260,7 +261,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                     file.write_text(file.read_text().replace("white", "red"))
             else:
                 (folder / "val").rename(folder / "test")
-                for number in range(2, 12):
+                (folder / "classes.txt").unlink()
+                for number in (0, 1):
+                    mask = np.asarray(Image.open(folder / f"train/masks/{number}.png")).copy()
+                    mask[30:40, 10:40] = 2
+                    Image.fromarray(mask).save(folder / f"train/masks/{number}.png")
+                for number in range(5, 12):
                     Image.fromarray(np.zeros((48, 64), np.uint8)).save(folder / f"train/masks/{number}.png")
             if name == "other":
                 for file in [*folder.rglob("t5.jpg"), *folder.rglob("train/images/5.jpg")]:
@@ -280,7 +286,7 @@ def test_a_data_setting_does_something(task: str, name: str, folders: dict[str, 
     flags = _head_flags(head)
     if "shapes" not in more:
         flags = f"{flags.replace('--data.count 8', '')} --data {folders[f'{task} own']}"
-    kind = "white" if task == "detection" else "cell"
+    kind = "white" if task == "detection" else "1"
     change = (value.format(other=folders[f"{task} other"], kind=kind), what, more)
     _check(flags, f"data.{name}", change, tmp_path)
 
