@@ -20,6 +20,7 @@ from tasks.data.masks.rasterizing import rasterized_from
 from tasks.data.masks.samples import MaskedSample
 from tasks.data.transforms.augmentation import load_augmentation, strictly
 from tasks.data.transforms.resizing import LONG_SIDE_RATIO, fit_within, resize_image, resize_mask
+from tasks.data.transforms.trying import try_augmentation
 
 __all__ = [
     "CHECKS",
@@ -62,5 +63,6 @@ __all__ = [
     "resize_mask",
     "sample_seed",
     "strictly",
+    "try_augmentation",
     "with_classes",
 ]

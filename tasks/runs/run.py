@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 
 from backbones import InputError
 from tasks.assembly import describe, task_from_settings
-from tasks.config import Group, Settings, flag_paths, merge, spell_out
-from tasks.data import DataSet, Loader, epoch_repeat_factors, open_data
+from tasks.config import Group, SegmentationData, Settings, flag_paths, merge, spell_out
+from tasks.data import DataSet, Loader, epoch_repeat_factors, open_data, try_augmentation
 from tasks.deploy import Predictor, load_predictor
 from tasks.runs.console import plain_console
 from tasks.runs.environment import environment
@@ -120,6 +121,7 @@ def train_run(settings: Settings, console: Console) -> TrainedRun:
     print_anchors(settings, data, task.model, console)
     loaders = {split: _loader(settings, task, data, split, console) for split in data.splits}
     check_small_images(settings, task, loaders)
+    _try_augmentation(settings, task, data)
     if state is not None:
         _check_classes(run, data)
     else:
@@ -131,6 +133,15 @@ def train_run(settings: Settings, console: Console) -> TrainedRun:
     console.print(f"training into {run.folder}")
     _fit(trainer, loaders, run, console)
     return _trained(run)
+
+
+def _try_augmentation(settings: Settings, task: Task, data: DataSet[Any]) -> None:
+    """On the first image of train, at the size that it trains at."""
+    image = task.transform(settings.data, train=False).resize(data.splits["train"][0].read())
+    if isinstance(settings.data, SegmentationData):  # crops, padded where the image is smaller
+        side = settings.data.image_size
+        image = np.resize(image, (side, side, image.shape[2]))
+    try_augmentation(settings.data.augment, settings.data.image_size, image)
 
 
 def _loader(settings: Settings, task: Task, data: DataSet[Any], split: str, console: Console) -> Loader:

@@ -77,10 +77,13 @@ def _step(step: Any, words: dict[str, int], fill: _Fill, path: Path) -> Any:
         raise InputError(f"{path}: {step!r} is no 'Transform: {{argument: value}}'")
     (name, arguments), *more = step.items()
     if name in _GROUPS:
-        return getattr(A, name)(_build(arguments, words, fill, path), **dict(more))
+        inner = _build(arguments, words, fill, path)
+        return _made(getattr(A, name), {**dict(more), "transforms": inner}, str(name), path)
     kind = getattr(A, str(name), None)
     if more or not (isinstance(kind, type) and issubclass(kind, A.BasicTransform)):
         raise InputError(f"{path}: albumentations has no transform {name!r}{nearest(str(name), _transforms())}")
+    if not isinstance(arguments or {}, dict):
+        raise InputError(f"{path}: {name}: {arguments!r} is no {{argument: value}}, such as {{p: 0.5}}")
     given = {key: _filled(value, words) for key, value in (arguments or {}).items()}
     if kind.__module__.endswith(".resize"):
         given.setdefault("mask_interpolation", MASK_INTERPOLATION)
@@ -90,6 +93,13 @@ def _step(step: Any, words: dict[str, int], fill: _Fill, path: Path) -> Any:
         raise InputError(
             f"{path}: {name}: mask_interpolation {given['mask_interpolation']} mixes labels into others; leave it out"
         )
+    return _made(kind, given, str(name), path)
+
+
+def _made(kind: Any, given: dict[str, Any], name: str, path: Path) -> Any:
+    probability = given.get("p", 1.0)
+    if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 <= probability <= 1:
+        raise InputError(f"{path}: {name}: p is {probability!r}, not a probability from 0 to 1")
     try:
         with strictly():
             return kind(**given)
