@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tasks.data.dataset.splits import Split
 
+_NOTHING = 1e-9
 Sampling = Literal["each", "repeat", "weighted"]
 
 
@@ -49,7 +50,7 @@ def class_weights(presence: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def sample_positions(factors: NDArray[np.float64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Systematic sampling: every image comes floor(factor) or ceil(factor) times, the sum is always the same.
+    """Every image comes floor(factor) times, and by systematic sampling once more or not; the sum is always the same.
 
     Returns:
         Positions, and which repeat of its image each is, from 0.
@@ -57,11 +58,21 @@ def sample_positions(factors: NDArray[np.float64], seed: int) -> tuple[NDArray[n
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(factors))
     total = round(float(factors.sum()))
-    ends = np.cumsum(factors[order]) * (total / factors.sum())
-    ends[-1] = total
+    whole = np.floor(factors).astype(np.int64)
+    more = total - int(whole.sum())
+    ends = np.cumsum(_with_sum(factors - whole, more)[order])
     marks = np.floor(ends + generator.random()).astype(np.int64)
-    marks[-1] = total
-    counts = np.zeros(len(factors), np.int64)
-    counts[order] = np.diff(marks, prepend=0)
+    marks[-1] = more
+    counts = whole.copy()
+    counts[order] += np.diff(marks, prepend=0)
     first = np.repeat(np.cumsum(counts) - counts, counts)
     return np.repeat(np.arange(len(factors)), counts), np.arange(total) - first
+
+
+def _with_sum(shares: NDArray[np.float64], wanted: int) -> NDArray[np.float64]:
+    """Shares of 1 in the same proportions, as far as none becomes more than 1, with this sum."""
+    found = shares
+    while found.sum() > 0 and abs(found.sum() - wanted) > _NOTHING:
+        free = found < 1
+        found = np.where(free, np.minimum(found * ((wanted - (~free).sum()) / found[free].sum()), 1.0), 1.0)
+    return found
