@@ -39,6 +39,8 @@ class DataSettings(Group):
     """The same of the test split."""
     also: tuple[UserText, ...] = ()
     """More folders, of any known layout, merged with path's under one class map."""
+    allow_outside: bool = False
+    """Take images that annotation files name by paths which lead out of the data folder."""
     keep: tuple[str, ...] = ()
     """Classes to learn; objects of others are none, pixels of others are ignored. None named: all."""
     rename: str = ""
@@ -111,7 +113,7 @@ class DataSettings(Group):
         if self.are_shapes:
             for name in ("val_fraction", "split_seed"):
                 refuse_unused(self, name, "is of folders; the built-in shapes have a val split")
-            for name in ("keep", "rename"):
+            for name in ("keep", "rename", "allow_outside"):
                 refuse_unused(self, name, "is of folders; the built-in shapes have the classes that they have")
         else:
             refuse_unused(self, "count", f"is of the built-in shapes; here data is {self.images or self.path}")

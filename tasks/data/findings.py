@@ -34,6 +34,7 @@ CHECKS: dict[str, Check] = {
     "image-truncated": Check("error", "images cut short", "copy them again"),
     "image-size": Check("error", "images of another size than annotated", "annotate the images as they are"),
     "image-unclear": Check("error", "names of several images, or of none", "keep one image of a name"),
+    "image-outside": Check("error", "images outside the data folder", "copy them into it, or --data.allow-outside"),
     "image-listed-twice": Check("error", "images listed twice", "keep one entry of each"),
     "annotation-unreadable": Check("error", "unreadable annotations", "correct or remove them"),
     "data-unusable": Check("error", "what keeps the data set from being read", "see what it says"),

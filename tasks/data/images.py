@@ -24,8 +24,8 @@ IMAGE_SUFFIXES = frozenset(
 )
 # What Pillow raises where a file is no image, a broken one, or absurdly large.
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-# EXIF: orientations 5 to 8 lie on their side.
-_ORIENTATION, _FIRST_ON_SIDE = 0x0112, 5
+# EXIF: orientations 2 to 8 are turned or mirrored, from 5 on they lie on their side; all else is none.
+_ORIENTATION, _TURNED, _ON_SIDE = 0x0112, range(2, 9), range(5, 9)
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -58,7 +58,7 @@ def _header(path: Path) -> tuple[tuple[int, int], str]:
     """The size as `read_image_size` gives it, and Pillow's name of the format."""
     try:
         with Image.open(path) as file:
-            on_its_side = _orientation(file) >= _FIRST_ON_SIDE
+            on_its_side = _orientation(file) in _ON_SIDE
             size = (file.height, file.width) if on_its_side else (file.width, file.height)
             return size, file.format or ""
     except UNREADABLE as error:
@@ -67,7 +67,7 @@ def _header(path: Path) -> tuple[tuple[int, int], str]:
 
 def is_turned(image: Image.Image) -> bool:
     """Whether its EXIF orientation says that it is to be turned or mirrored."""
-    return _orientation(image) > 1
+    return _orientation(image) in _TURNED
 
 
 def _orientation(image: Image.Image) -> int:

@@ -1,5 +1,6 @@
 """Which image an annotation means by a name: people move their images, and tools write paths of other machines."""
 
+import os
 import posixpath
 import re
 import unicodedata
@@ -7,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from itertools import takewhile
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tasks.data.findings import DataError, Finding
@@ -19,10 +21,15 @@ _MASK = re.compile("mask|label|annot", re.IGNORECASE)  # in names of folders who
 
 
 class ImageNames:
-    """Finds the images of a folder by the names that annotations give them."""
+    """Finds the images of a folder by the names that annotations give them.
 
-    def __init__(self, tree: Tree) -> None:
+    Args:
+        allow_outside: a name may lead out of the folder.
+    """
+
+    def __init__(self, tree: Tree, allow_outside: bool = False) -> None:
         self._tree = tree
+        self._allow_outside = allow_outside
         self._meant: dict[str, Sequence[str]] = {}
 
     @cached_property
@@ -57,8 +64,10 @@ class ImageNames:
             split: of the image, where it is known; else that of the file counts.
 
         Raises:
-            DataError: there are several, or the image is what another name means.
+            DataError: there are several, the image is what another name means, or lies outside the folder.
         """
+        if "\0" in text:
+            return None
         beside = posixpath.normpath(posixpath.join(posixpath.dirname(file), text.replace("\\", "/")))
         for parts in _readings(text):
             found = self._called(parts[-1])
@@ -66,7 +75,16 @@ class ImageNames:
                 image = beside if beside in found else self._best(parts, file, found, split)
                 self._check_meant(image, parts, file)
                 return image
-        return None
+        return self._outside(text, file)
+
+    def _outside(self, text: str, file: str) -> str | None:
+        path = Path(os.path.abspath((self._tree.folder / file).parent / text))
+        if not os.path.isfile(path):  # which takes names that are too long, and some that no system knows
+            return None
+        if self._allow_outside:
+            return path.as_posix()
+        line = f"{self._tree.folder / file}: {text!r} lies outside the data folder; data.allow_outside takes it"
+        raise DataError(Finding("image-outside", line, path))
 
     def _called(self, name: str) -> Sequence[str]:
         found = self._by_name.get(name) or self._by_letters.get(_letters(name))

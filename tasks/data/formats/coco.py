@@ -63,7 +63,9 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
         labels = _labels(path, categories, classes, findings)
         numbers = {name: number for number, name in categories.items()}
         category_ids[split] = tuple(numbers.get(name, -1) for name in classes)
-        splits[split] = _read_split(tree, path, content, labels, annotations == "polygons", findings)
+        splits[split] = _read_split(
+            tree, path, content, labels, settings.allow_outside, annotations == "polygons", findings
+        )
     return DataSet("COCO", classes, splits, tuple(findings.found), category_ids)
 
 
@@ -91,11 +93,17 @@ def _labels(path: Path, categories: dict[int, str], classes: tuple[str, ...], fi
 
 
 def _read_split(
-    tree: Tree, path: Path, content: CocoFile, labels: dict[int, int], polygons: bool, findings: Findings
+    tree: Tree,
+    path: Path,
+    content: CocoFile,
+    labels: dict[int, int],
+    allow_outside: bool,
+    polygons: bool,
+    findings: Findings,
 ) -> SampleTable:
     if not content.images:
         raise InputError(f"{path}: lists no images")
-    root, listed = locate(tree, path, content.images)
+    root, listed = locate(tree, path, content.images, allow_outside)
     images, sizes = _images(path, root, listed, findings)
     names = [image.file_name for image in images]
     place = {image.id: position for position, image in enumerate(images)}

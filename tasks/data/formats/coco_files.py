@@ -86,20 +86,20 @@ def _is_results(file: Path) -> bool:
     return start.lstrip().startswith(b"[") and b'"image_id"' in start and b'"score"' in start
 
 
-def locate(tree: Tree, file: Path, images: Sequence[CocoImage]) -> tuple[Path, list[CocoImage]]:
+def locate(tree: Tree, file: Path, images: Sequence[CocoImage], allow_outside: bool) -> tuple[Path, list[CocoImage]]:
     """The folder of a file's images, and the images with names from there on.
 
     A file name may have folders before it, backslashes, percent-encoding, or be a URL: its last parts are looked for.
 
     Raises:
-        InputError: none of the images is there.
+        InputError: none of the images is there, or one is elsewhere.
     """
     root = _image_folder(tree, file, _names(images[:_TRIED]))
     base = "" if root is None or root == tree.folder else f"{root.relative_to(tree.folder).as_posix()}/"
     there = _there(tree, base)
     if root is not None and all(image.file_name in there for image in images):
         return root, list(images)
-    by_name, place = ImageNames(tree), file.relative_to(tree.folder).as_posix()
+    by_name, place = ImageNames(tree, allow_outside), file.relative_to(tree.folder).as_posix()
     names = [base + name if name in there else by_name.find(name, place) for name in _names(images)]
     if root is None and not any(names):
         raise InputError(

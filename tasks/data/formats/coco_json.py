@@ -42,6 +42,8 @@ class CocoFile(msgspec.Struct, gc=False):
 
 
 _decoder = msgspec.json.Decoder(CocoFile)
+# Numbers as text, and whole numbers with a point: some tools write them, and looking for them takes longer.
+_patient_decoder = msgspec.json.Decoder(CocoFile, strict=False)
 
 
 def read_coco_json(path: Path) -> CocoFile:
@@ -53,12 +55,12 @@ def read_coco_json(path: Path) -> CocoFile:
     try:
         content = path.read_bytes()
         try:
-            return _decoder.decode(content)
+            return _joined(_decoder.decode(content))
         except msgspec.ValidationError:
-            raise
+            return _joined(_patient_decoder.decode(content))
         except msgspec.DecodeError:
             # Python writes NaN and Infinity, which JSON does not have.
-            return _converted(json.loads(decoded(content)))
+            return _joined(_converted(json.loads(decoded(content))))
     except msgspec.ValidationError as error:
         raise DataError(Finding("annotation-unreadable", f"{path}: not a COCO file: {error}")) from None
     except (OSError, ValueError, msgspec.DecodeError) as error:
@@ -70,4 +72,15 @@ def _converted(content: Any) -> CocoFile:
     for item in annotations if isinstance(annotations, list) else []:
         if isinstance(item, dict):
             item["segmentation"] = msgspec.Raw(msgspec.json.encode(item.get("segmentation")))
-    return msgspec.convert(content, CocoFile)
+    return msgspec.convert(content, CocoFile, strict=False)
+
+
+def _joined(content: CocoFile) -> CocoFile:
+    """With the images' own ids where annotations write them as text, or as numbers, and one is meant."""
+    ids = {image.id for image in content.images}
+    if not {item.image_id for item in content.annotations} <= ids:
+        by_text = {str(number): number for number in ids}
+        if len(by_text) == len(ids):
+            for item in content.annotations:
+                item.image_id = by_text.get(str(item.image_id), item.image_id)
+    return content

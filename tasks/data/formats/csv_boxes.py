@@ -98,7 +98,7 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
         InputError: a table is unreadable, an image is missing or unreadable, or val or test has a class that train
             lacks.
     """
-    images = ImageNames(tree)
+    images = ImageNames(tree, settings.allow_outside)
     splits: dict[str, list[AnnotatedImage]] = {}
     for path, table in tables(tree, _has_boxes):
         with findings.skipping():

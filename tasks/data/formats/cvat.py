@@ -58,7 +58,7 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
     Raises:
         InputError: a file or an image is missing or unreadable, or val or test has a class that train lacks.
     """
-    images = ImageNames(tree)
+    images = ImageNames(tree, settings.allow_outside)
     splits: dict[str, list[AnnotatedImage]] = {}
     for path in tree.files_that((".xml",), _is_cvat):
         for name, split, one in _read_file(tree, path, images, findings):

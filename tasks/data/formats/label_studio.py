@@ -53,7 +53,7 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
     Raises:
         InputError: a file or an image is missing or unreadable, or val or test has a class that train lacks.
     """
-    images = ImageNames(tree)
+    images = ImageNames(tree, settings.allow_outside)
     splits: dict[str, list[AnnotatedImage]] = {}
     for path in tree.files_that((".json",), _is_export):
         if not _is_export(tree.folder / path):

@@ -86,7 +86,11 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
 def _find_splits(tree: Tree, findings: Findings) -> dict[str, list[Pair]]:
     if _VOC_LISTS in tree.files:
         lists = {split: f"{_VOC_LISTS}/{split}.txt" for split in SPLITS}
-        return {split: _listed(tree, file, findings) for split, file in lists.items() if tree.has(file)}
+        chosen = {split: _listed(tree, file, findings) for split, file in lists.items() if tree.has(file)}
+        for split, pairs_there in chosen.items():
+            if not pairs_there:
+                findings.add("split-missing", f"{tree.folder / lists[split]}: names no image")
+        return chosen
     found = find_pairs(tree)
     pairs: dict[str, list[tuple[str, str]]] = {}
     for (images_in, masks_in), masks_there in found.items():

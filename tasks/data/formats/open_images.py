@@ -39,7 +39,7 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
     Raises:
         InputError: a table is unreadable, none of its images is there, or val or test has a class that train lacks.
     """
-    images, names = ImageNames(tree), _class_names(tree)
+    images, names = ImageNames(tree, settings.allow_outside), _class_names(tree)
     splits: dict[str, list[AnnotatedImage]] = {}
     absent = ""
     for path, table in tables(tree, _is_of_boxes):

@@ -154,10 +154,13 @@ def _of_lists(
             names = " and ".join(files)
             raise InputError(f"{tree.folder}: {names} both list the {split} split; keep one")
         listing = tree.folder / files[0]
-        chosen[split] = []
         lines = _lines(listing)
+        if not lines and split != "train":
+            findings.add("split-missing", f"{listing}: names no image")
+            continue
         if not lines:
             raise InputError(f"{listing}: names no image")
+        chosen[split] = []
         for stem in dict.fromkeys(_stem_in(line, by_stem.keys() | tree.by_stem.keys()) or line for line in lines):
             pair = by_stem.get(stem) or _without_annotation(tree, pairs, stem)
             if pair.image is None:

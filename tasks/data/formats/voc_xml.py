@@ -1,5 +1,6 @@
 """One Pascal VOC annotation: the XML file of an image."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from tasks.data.dataset.annotated import AnnotatedImage, AnnotatedObject
 from tasks.data.findings import DataError, Finding, Place
 from tasks.data.folders.texts import read_xml
 from tasks.data.images import Size
-from tasks.data.masks.regions import Region
+from tasks.data.masks.regions import Box, Region
 
 
 def read_voc_xml(path: Path, image: Path, one_based: bool) -> AnnotatedImage:
@@ -24,10 +25,9 @@ def read_voc_xml(path: Path, image: Path, one_based: bool) -> AnnotatedImage:
         size = _size(root)
         for number, item in enumerate(root.iter("object")):
             name = _text(item, "name")
-            x_min, y_min = _number(item, "bndbox/xmin") - first, _number(item, "bndbox/ymin") - first
-            box = (x_min, y_min, _number(item, "bndbox/xmax"), _number(item, "bndbox/ymax"))
+            x_min, y_min, x_max, y_max = _box(item)
             place = Place(f"{path}: object {number + 1} ({name})", path, number)
-            objects.append(AnnotatedObject(name, Region(box), place))
+            objects.append(AnnotatedObject(name, Region((x_min - first, y_min - first, x_max, y_max)), place))
     except FileNotFoundError:
         line = f"{path}: missing; {image.name} has no annotation"
         raise DataError(Finding("annotation-unreadable", line, image)) from None
@@ -38,11 +38,22 @@ def read_voc_xml(path: Path, image: Path, one_based: bool) -> AnnotatedImage:
 
 
 def _size(root: ElementTree.Element) -> Size | None:
-    """(width, height) as the file gives them; some tools leave them out, or write 0."""
-    if root.find("size") is None:
+    """(width, height) as the file gives them; some tools leave them out, or write nothing, 0 or -1."""
+    width, height = (root.findtext(f"size/{name}") for name in ("width", "height"))
+    if not (width and width.strip() and height and height.strip()):
         return None
-    width, height = _number(root, "size/width"), _number(root, "size/height")
-    return (width, height) if width > 0 and height > 0 else None
+    size = _number(root, "size/width"), _number(root, "size/height")
+    return size if min(size) > 0 else None
+
+
+def _box(item: ElementTree.Element) -> Box:
+    if item.find("bndbox") is None and (polygon := item.find("polygon")) is not None:
+        points = list(polygon.iter())
+        across = [float(point.text or "") for point in points if re.fullmatch(r"x\d*", point.tag)]
+        down = [float(point.text or "") for point in points if re.fullmatch(r"y\d*", point.tag)]
+        return min(across), min(down), max(across), max(down)
+    x_min, y_min, x_max, y_max = (_number(item, f"bndbox/{name}") for name in ("xmin", "ymin", "xmax", "ymax"))
+    return x_min, y_min, x_max, y_max
 
 
 def _text(element: ElementTree.Element, path: str) -> str:

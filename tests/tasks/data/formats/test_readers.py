@@ -206,7 +206,7 @@ VOC_DEFECTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "missing xml": (lambda d: (d / "Annotations/a.xml").unlink(), r"a\.xml: missing"),
     "missing image": (lambda d: (d / "JPEGImages/a.jpg").unlink(), r"a\.jpg: missing"),
     "missing split": (lambda d: (d / "ImageSets/Main/train.txt").unlink(), r"train\.txt: missing"),
-    "empty split": (lambda d: _write(d / "ImageSets/Main/val.txt", "\n"), r"val\.txt: names no image"),
+    "empty split": (lambda d: _write(d / "ImageSets/Main/train.txt", "\n"), r"train\.txt: names no image"),
     "truncated image": (
         lambda d: (d / "JPEGImages/a.jpg").write_bytes((d / "JPEGImages/a.jpg").read_bytes()[:-200]),
         r"a\.jpg: not a readable image \(.*truncated",

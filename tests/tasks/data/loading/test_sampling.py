@@ -32,7 +32,7 @@ def test_class_weights_are_in_proportion_to_rarity() -> None:
 
 
 @given(factors=st.lists(st.floats(0.01, 9), min_size=1, max_size=30), seed=st.integers(0, 2**32))
-def test_samples_keep_to_the_mean_and_the_sum_and_leave_out_no_image_of_at_least_1(factors: list[float], seed: int) -> None:
+def test_samples_keep_to_mean_and_sum_and_leave_out_no_image_of_at_least_1(factors: list[float], seed: int) -> None:
     expected = np.array(factors)
     total = round(expected.sum())
     if not total:
