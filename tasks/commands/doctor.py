@@ -33,6 +33,7 @@ from tasks.runs import plain_console
 if TYPE_CHECKING:
     from tasks.doctor import Examination
 
+_WIDEST = 1000  # characters of a line where there is no terminal
 _COLOURS = {"error": "red", "dropped": "magenta", "warning": "yellow", "note": "cyan"}
 
 
@@ -120,15 +121,16 @@ def _doctor(arguments: DoctorArguments, console: Console) -> int:
         print(json.dumps(_as_json(found), indent=1, allow_nan=False))
     else:
         _print(found, f"{Path(arguments.data.path)}/", console)
-    if arguments.fix is not None:
-        _fix(arguments, found, messages)
+    fails = found.fails if arguments.fix is None else _fix(arguments, found, messages)
     _write_pages(arguments, found, messages)
-    return 1 if found.fails else 0
+    return 1 if fails else 0
 
 
 def _print(found: "Examination", folder: str, console: Console) -> None:
     if found.data is not None:
         console.print(str(found.data))
+    if not console.is_terminal:  # nothing is cut or folded in a log
+        console.width = _WIDEST
     if found.groups:
         table = Table("", "", "", Column("the first", overflow="fold"), "what to do", show_lines=True)
         for group in found.groups:
@@ -204,21 +206,27 @@ def _write_pages(arguments: DoctorArguments, found: "Examination", console: Cons
         console.print(f"{path}: as they are, and augmented by {arguments.data.augment!r}")
 
 
-def _fix(arguments: DoctorArguments, found: "Examination", console: Console) -> None:
-    from tasks.doctor import fix, is_correctable
+def _fix(arguments: DoctorArguments, found: "Examination", console: Console) -> bool:
+    """Returns: whether a training on the corrected files would still fail."""
+    from tasks.doctor import fix, is_correctable, is_corrected
 
     assert arguments.fix is not None
     findings = [finding for group in found.groups for finding in group.findings]
     written = fix(findings, [Path(path) for path in (arguments.data.path, *arguments.data.also)], arguments.fix)
-    for path in written:
-        console.print(f"{path}: corrected")
-    left = sum(is_correctable(one) and (one.place is None or one.place.file is None) for one in findings)
-    if left:
+    for one in written:
+        console.print(str(one))
+    elsewhere = sum(is_correctable(one) and not is_corrected(one) for one in findings)
+    if elsewhere:
         console.print(
-            f"{left} findings stand in files of a format that is not corrected: convert the data set to COCO first"
+            f"{elsewhere} findings stand in files of a format that is not corrected: convert the data set to COCO first"
         )
     elif not written:
         console.print("nothing that can be corrected safely")
+    errors = sum(one.level == "error" and not is_corrected(one) for one in findings)
+    left = f"{errors} error{_plural('error', errors)} left, with which it fails" if errors else "no error is left"
+    if written:
+        console.print(f"copy these over the old files to train on them: {left}")
+    return errors > 0
 
 
 def _writable(path: Path) -> Path:

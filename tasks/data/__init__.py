@@ -5,6 +5,7 @@ from tasks.data.dataset.sample import Image, Sample
 from tasks.data.dataset.splits import DataSet, Indexed, Split, with_classes
 from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import CHECKS, LEVELS, Check, DataError, Finding, Findings, Place
+from tasks.data.folders.texts import read_text, read_xml
 from tasks.data.folders.tree import LayoutError
 from tasks.data.formats.converting import convert
 from tasks.data.formats.opening import open_data
@@ -59,6 +60,8 @@ __all__ = [
     "packed_runs",
     "rasterized_from",
     "read_image",
+    "read_text",
+    "read_xml",
     "resize_image",
     "resize_mask",
     "sample_seed",

@@ -1,7 +1,7 @@
 """Everything that is wrong or odd with a data set, before an hour of training is lost."""
 
 from tasks.doctor.examination import Examination, examine, quick_findings
-from tasks.doctor.fixing import fix, is_correctable
+from tasks.doctor.fixing import fix, is_correctable, is_corrected
 from tasks.doctor.page import augmentation_sheet, worst_images
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "examine",
     "fix",
     "is_correctable",
+    "is_corrected",
     "quick_findings",
     "worst_images",
 ]

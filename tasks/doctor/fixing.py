@@ -3,24 +3,48 @@
 import json
 import os
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backbones import InputError
-from tasks.data import Finding
+from tasks.data import CHECKS, Finding, read_text, read_xml
 
 _REMOVED = ("box-no-area", "box-outside", "box-twice", "annotation-orphan")
 _NUMBERED = ("annotation-id-twice", "annotation-id-zero")
+_TURNED = "turned"  # a box whose corners are swapped: it is put right
 
 
-def fix(findings: Iterable[Finding], folders: Sequence[Path], output: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Correction:
+    """A new file.
+
+    Attributes:
+        done: how many objects were removed, for each check, or put right.
+    """
+
+    file: Path
+    done: Mapping[str, int]
+
+    def __str__(self) -> str:
+        parts = [f"{count} {CHECKS[check].what} removed" for check, count in self.done.items() if check in _REMOVED]
+        if turned := self.done.get(_TURNED):
+            parts.append(f"{turned} boxes with swapped corners put right")
+        parts += [f"{CHECKS[check].what} numbered anew" for check in _NUMBERED if check in self.done]
+        return f"{self.file}: {', '.join(parts) or 'nothing removed'}"
+
+
+def fix(findings: Iterable[Finding], folders: Sequence[Path], output: Path) -> list[Correction]:
     """Write the annotation files again without boxes that have no area or lie outside, without second copies, and
-    without annotations of images that are not listed; COCO annotations with ids used twice or 0 are numbered anew.
+    without annotations of images that are not listed; boxes with swapped corners are put right; COCO annotations with
+    ids used twice or 0 are numbered anew.
 
     Args:
         folders: of the data set; nothing in them is changed.
-        output: takes the new files under their paths in their folder; of several folders, in one of its name.
+        output: takes the new files under their paths in their folder; of several folders, in one of its name. Files
+            that lie elsewhere come under their whole path.
 
     Returns:
         The new files; a file without such findings gets none.
@@ -30,21 +54,22 @@ def fix(findings: Iterable[Finding], folders: Sequence[Path], output: Path) -> l
     """
     places: dict[Path, dict[int, str]] = {}
     for finding in findings:
-        if is_correctable(finding) and finding.place is not None and finding.place.file is not None:
-            removed = places.setdefault(finding.place.file, {})
+        if is_corrected(finding) and finding.place is not None and finding.place.file is not None:
+            wrong = places.setdefault(finding.place.file, {})
             if finding.check in _REMOVED:
-                removed[finding.place.position] = finding.check
+                wrong[finding.place.position] = _TURNED if _is_turned(finding) else finding.check
     targets = {file: _target(file, folders, output) for file in places}
     for target in targets.values():
         if target.exists() or list(targets.values()).count(target) > 1:
             raise InputError(f"{target}: exists already; give --fix a new folder")
+    written = []
     try:
         for file, target in targets.items():
             target.parent.mkdir(parents=True, exist_ok=True)
-            _WRITERS[file.suffix](file, places[file], target)
+            written.append(Correction(target, _WRITERS[file.suffix](file, places[file], target)))
     except OSError as error:
         raise InputError(f"{output}: cannot be written to: {error.strerror}") from None
-    return sorted(targets.values())
+    return sorted(written, key=lambda one: one.file)
 
 
 def is_correctable(finding: Finding) -> bool:
@@ -52,29 +77,51 @@ def is_correctable(finding: Finding) -> bool:
     return finding.check in (*_REMOVED, *_NUMBERED)
 
 
+def is_corrected(finding: Finding) -> bool:
+    """Whether `fix` corrects it."""
+    return is_correctable(finding) and finding.place is not None and finding.place.file is not None
+
+
+def _is_turned(finding: Finding) -> bool:
+    if finding.check != "box-no-area" or finding.box is None:
+        return False
+    x_min, y_min, x_max, y_max = finding.box
+    return x_min != x_max and y_min != y_max
+
+
 def _target(file: Path, folders: Sequence[Path], output: Path) -> Path:
     # Not resolved: a part of the data set may be a link.
     path = Path(os.path.abspath(file))
-    folder = next(folder for folder in map(os.path.abspath, folders) if path.is_relative_to(folder))
-    return (output / Path(folder).name if len(folders) > 1 else output) / path.relative_to(folder)
+    for folder in map(Path, map(os.path.abspath, folders)):
+        if path.is_relative_to(folder):
+            return (output / folder.name if len(folders) > 1 else output) / path.relative_to(folder)
+    return output / path.relative_to(path.anchor)
 
 
-def _coco(file: Path, removed: Mapping[int, str], target: Path) -> None:
-    content: dict[str, Any] = json.loads(file.read_bytes())
+def _coco(file: Path, wrong: Mapping[int, str], target: Path) -> Counter[str]:
+    content: dict[str, Any] = json.loads(read_text(file))
     kept = []
     seen = set()
+    done: Counter[str] = Counter()
     for position, item in enumerate(content["annotations"]):
         # The same box may be around two objects: only a polygon decides.
         key = _frozen([item.get(name) for name in ("image_id", "category_id", "bbox", "segmentation")])
-        why = removed.get(position)
-        if why is not None and (why != "box-twice" or key in seen):
+        why = wrong.get(position)
+        if why == _TURNED:
+            x, y, width, height = item["bbox"]
+            item = item | {"bbox": [min(x, x + width), min(y, y + height), abs(width), abs(height)]}
+            done[why] += 1
+        elif why is not None and (why != "box-twice" or key in seen):
+            done[why] += 1
             continue
         seen.add(key)
         kept.append(item)
-    ids = {item["id"] for item in kept}
-    if len(ids) < len(kept) or 0 in ids:
+    ids = [item["id"] for item in kept if "id" in item]
+    if len(set(ids)) < len(ids) or 0 in ids:
+        done["annotation-id-zero" if 0 in ids else "annotation-id-twice"] += 1
         kept = [item | {"id": number} for number, item in enumerate(kept, start=1)]
     target.write_text(json.dumps(content | {"annotations": kept}), encoding="utf-8")
+    return done
 
 
 def _frozen(value: Any) -> Any:
@@ -83,19 +130,35 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
 
 
-def _voc(file: Path, removed: Mapping[int, str], target: Path) -> None:
-    tree = ElementTree.parse(file)
+def _voc(file: Path, wrong: Mapping[int, str], target: Path) -> Counter[str]:
+    tree = ElementTree.ElementTree(read_xml(file))
     objects = [(parent, child) for parent in tree.iter() for child in parent if child.tag == "object"]
-    for position in removed:
+    for position, why in wrong.items():
         parent, child = objects[position]
-        parent.remove(child)
+        if why == _TURNED:
+            _put_right(child)
+        else:
+            parent.remove(child)
     tree.write(target, encoding="utf-8")
+    return Counter(wrong.values())
 
 
-def _yolo(file: Path, removed: Mapping[int, str], target: Path) -> None:
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = (line for position, line in enumerate(lines) if position not in removed)
+def _put_right(item: ElementTree.Element) -> None:
+    for axis in "xy":
+        low, high = (item.find(f"bndbox/{axis}{end}") for end in ("min", "max"))
+        if low is not None and high is not None and float(low.text or 0) > float(high.text or 0):
+            low.text, high.text = high.text, low.text
+
+
+def _yolo(file: Path, wrong: Mapping[int, str], target: Path) -> Counter[str]:
+    lines = read_text(file).splitlines(keepends=True)
+    kept = (line for position, line in enumerate(lines) if position not in wrong)
     target.write_text("".join(kept), encoding="utf-8")
+    return Counter(wrong.values())
 
 
-_WRITERS = {".json": _coco, ".xml": _voc, ".txt": _yolo}
+_WRITERS: dict[str, Callable[[Path, Mapping[int, str], Path], Counter[str]]] = {
+    ".json": _coco,
+    ".xml": _voc,
+    ".txt": _yolo,
+}

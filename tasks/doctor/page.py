@@ -38,7 +38,9 @@ def worst_images(found: Examination) -> tuple[str, str] | None:
     for image in sorted(of_image, key=gravity)[:_MOST_IMAGES]:
         lines = [f"{finding.level}: {finding.message.removeprefix(f'{image}: ')}" for finding in of_image[image]]
         entries.append((image.name, lines, _with_boxes(image, of_image[image])))
-    title = f"{len(entries)} of {len(of_image)} images with findings"
+    title = f"the worst {len(entries)} of the {len(of_image)} images with findings"
+    if found.data is not None:
+        title += f", of {sum(map(len, found.data.splits.values()))} in all"
     return image_page(title, entries), title
 
 

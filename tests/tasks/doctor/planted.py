@@ -378,6 +378,14 @@ PLANTED: dict[str, tuple[str, Callable[[Path], Any], set[str]]] = {
         in_text("train/t0.json", '[[4, 6], [30, 40]], "shape_type": "rectangle"', '[[4, 6]], "shape_type": "point"'),
         {"shape-no-area"},
     ),
+    "an image outside the folder": (
+        "coco",
+        _both(
+            lambda folder: noise().save(folder.parent / "elsewhere.png"),
+            edit("train", lambda content: content["images"][0].update(file_name="../../elsewhere.png")),
+        ),
+        {"image-outside"},
+    ),
     "a shape without a label": (
         "labelme",
         in_text("train/t0.json", '"label": "red"', '"label": ""'),

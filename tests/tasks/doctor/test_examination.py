@@ -102,7 +102,7 @@ def test_fix_keeps_two_objects_of_one_box(tmp_path: Path) -> None:
     found = examine(data_for(image_size=64, path=str(folder)))
     findings = [finding for group in found.groups for finding in group.findings]
     assert {finding.check for finding in findings} == {"box-twice", "box-no-area"}
-    (mended,) = fix(findings, [folder], tmp_path / "mended")
+    (mended,) = (one.file for one in fix(findings, [folder], tmp_path / "mended"))
     assert len(json.loads(mended.read_text())["annotations"]) == 49
 
 
@@ -117,7 +117,7 @@ def test_fix_of_several_folders_some_behind_links(tmp_path: Path) -> None:
     settings = data_for(image_size=64, path=str(folders[0]), also=(str(folders[1]),))
     groups = examine(settings).groups
     assert [group.name for group in groups] == ["box-no-area"]
-    written = fix(groups[0].findings, folders, tmp_path / "mended")
+    written = [one.file for one in fix(groups[0].findings, folders, tmp_path / "mended")]
     assert written == [tmp_path / f"mended/{name}/Annotations/t0.xml" for name in ("a", "b")]
 
 
@@ -131,7 +131,7 @@ def test_fix_writes_new_files_without_the_defects(tmp_path: Path, form: str) -> 
         changed = TRAIN
     elif form == "voc":
         changed = "Annotations/t0.xml"
-        in_text(changed, "<xmax>30", "<xmax>2")(folder)
+        in_text(changed, "<xmin>4<", "<xmin>60<")(folder)
     else:
         changed = "labels/train/t0.txt"
         file = folder / changed
@@ -141,7 +141,7 @@ def test_fix_writes_new_files_without_the_defects(tmp_path: Path, form: str) -> 
     found = examine(settings)
     assert found.groups
     findings = [finding for group in found.groups for finding in group.findings]
-    written = fix(findings, [folder], tmp_path / "mended")
+    written = [one.file for one in fix(findings, [folder], tmp_path / "mended")]
     assert written == [tmp_path / "mended" / changed]
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(InputError, match="exists already"):
@@ -149,4 +149,31 @@ def test_fix_writes_new_files_without_the_defects(tmp_path: Path, form: str) -> 
     (folder / changed).write_bytes(written[0].read_bytes())
     again = examine(settings)
     assert again.groups == ()
-    assert again.counts["train"].sum() == 48 - (form == "voc")
+    assert again.counts["train"].sum() == 48
+
+
+def test_fix_puts_swapped_corners_right_and_says_what_it_removes(tmp_path: Path) -> None:
+    folder = CLEAN["voc"](tmp_path / "data")
+    in_text("Annotations/t0.xml", "<xmax>30", "<xmax>2")(folder)
+    findings = [one for group in examine(data_for(image_size=64, path=str(folder))).groups for one in group.findings]
+    (done,) = fix(findings, [folder], tmp_path / "mended")
+    assert str(done).endswith("t0.xml: 1 boxes with swapped corners put right")
+    (folder / "Annotations/t0.xml").write_bytes(done.file.read_bytes())
+    boxes = open_data(data_for(path=str(folder))).splits["train"][0].boxes
+    assert boxes[0].tolist() == [2, 6, 4, 40]
+
+
+def test_fix_of_labels_that_lie_elsewhere(tmp_path: Path) -> None:
+    """The folder of data.yaml holds neither the images nor the labels."""
+    folder = CLEAN["yolo"](tmp_path / "data")
+    labels = folder / "labels/train/t0.txt"
+    labels.write_text(labels.read_text() * 2)
+    (tmp_path / "apart").mkdir()
+    content = json.loads((folder / "data.yaml").read_text())
+    content |= {split: str(folder / "images" / split) for split in ("train", "val")}
+    (tmp_path / "apart/data.yaml").write_text(json.dumps(content))
+    found = examine(data_for(image_size=64, path=str(tmp_path / "apart")))
+    findings = [one for group in found.groups for one in group.findings]
+    (done,) = fix(findings, [tmp_path / "apart"], tmp_path / "mended")
+    assert len(done.file.read_text().splitlines()) == 4
+    assert "4 objects annotated twice removed" in str(done)

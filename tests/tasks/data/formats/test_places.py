@@ -1,5 +1,6 @@
 """Where images and annotations lie, said by flags where it cannot be guessed."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tasks.data import DataSet, open_data
 from tests.heads import data_for
 from tests.tasks.data.formats import layouts
 from tests.tasks.data.formats.examples import CLASSES, COUNTS
+from tests.tasks.data.formats.layouts import LAYOUTS
 
 
 def _open(kind: Annotations = "boxes", **places: Any) -> DataSet[Any]:
@@ -90,3 +92,31 @@ def test_a_run_by_its_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     layouts.voc_challenge(tmp_path / "other")
     assert main(["evaluate", str(run), "--data", str(tmp_path / "other"), "--workers", "0"]) == 0
     assert "8 train, 2 val, 2 test images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("layout", ["coco_of_2017", "csv_as_simple_as_can_be", "labelme_beside_images"])
+@pytest.mark.parametrize("absolute", [True, False])
+def test_images_outside_are_refused_unless_they_are_allowed(layout: str, absolute: bool, tmp_path: Path) -> None:
+    """An absolute name is looked for in the folder by its last parts first."""
+    folder = tmp_path / "data"
+    LAYOUTS[layout](folder)
+    (image,) = folder.rglob("a_10.jpg")
+    files = [path for suffix in ("csv", "json") for path in folder.rglob(f"*.{suffix}")]
+    file = next(path for path in files if "a_10.jpg" in path.read_text() and "captions" not in path.name)
+    elsewhere = tmp_path / "elsewhere" / "moved.jpg"
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(image.read_bytes())
+    name = str(elsewhere) if absolute else Path(os.path.relpath(elsewhere, file.parent)).as_posix()
+    image.unlink()
+    if layout.startswith("labelme"):  # else it is the one of the file's own name
+        file = file.rename(file.with_name("moved_to.json"))
+    file.write_text(file.read_text().replace("a_10.jpg", name))
+    with pytest.raises(InputError, match=r"moved.jpg' lies outside the data folder; data.allow_outside takes it"):
+        open_data(data_for("boxes", path=str(folder)), "boxes")
+    data = open_data(data_for("boxes", path=str(folder), allow_outside=True), "boxes")
+    samples: list[Any] = [one for split in data.splits.values() for one in split]
+    (found,) = (one for one in samples if one.file.name == "moved.jpg")
+    assert found.read().shape == (48, 64, 3)
+    elsewhere.rename(folder / "moved.jpg")
+    samples = [one for split in _open(path=folder).splits.values() for one in split]
+    assert folder / "moved.jpg" in {one.file for one in samples}
