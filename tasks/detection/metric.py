@@ -21,6 +21,7 @@ NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs
 MASKS = "segm_"  # before the names of the same metrics for masks
 THRESHOLD = "score_threshold"
 _ALL_AREAS, _MOST_DETECTIONS, _AT_50 = 0, -1, 0
+_COCO_DETECTIONS = (1, 10, 100)  # an image
 
 
 class _Found(Protocol):
@@ -55,11 +56,20 @@ class CocoMetric:
         classes: the names.
         evaluator: who computes.
         masks: evaluate masks as well as boxes.
+        detections_per_image: how many the head gives at most. COCO's figures take the best 100; beyond these there are
+            AP@all and AR@all too.
     """
 
     def __init__(
-        self, samples: Indexed[Sample], classes: Sequence[str], evaluator: Evaluator, *, masks: bool = False
+        self,
+        samples: Indexed[Sample],
+        classes: Sequence[str],
+        evaluator: Evaluator,
+        *,
+        masks: bool = False,
+        detections_per_image: int = _COCO_DETECTIONS[-1],
     ) -> None:
+        self.detections_per_image = detections_per_image
         self.samples = samples
         self.classes = tuple(classes)
         self.evaluator: Evaluator = evaluator
@@ -90,9 +100,10 @@ class CocoMetric:
         if missing:
             raise RuntimeError(f"{missing} of {len(self.samples)} images were not predicted")
         truth, found = self.truth(), self.results()
-        metrics = coco_metrics(truth, found, self.classes, self.evaluator)
+        most = self.detections_per_image
+        metrics = coco_metrics(truth, found, self.classes, self.evaluator, most=most)
         if self.masks:
-            of_masks = coco_metrics(truth, found, self.classes, self.evaluator, "segm")
+            of_masks = coco_metrics(truth, found, self.classes, self.evaluator, "segm", most)
             metrics |= {f"{MASKS}{name}": value for name, value in of_masks.items() if not name.startswith(THRESHOLD)}
         return metrics | {"images": len(self.samples)}
 
@@ -141,6 +152,7 @@ def coco_metrics(
     classes: Sequence[str],
     evaluator: Evaluator = "hotcoco",
     kind: Kind = "bbox",
+    most: int = _COCO_DETECTIONS[-1],
 ) -> dict[str, float]:
     """The metrics of detections against a COCO ground truth.
 
@@ -148,23 +160,34 @@ def coco_metrics(
         truth: the content of a COCO file; its categories are in the order of `classes`.
         found: the content of a COCO result file.
         kind: whether boxes or masks are compared.
+        most: detections of an image, at most.
 
     Returns:
         AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl and AP/<class>, each 0..1, or -1 where there
-        is nothing to find; and score_threshold/<class>, the score that gives the best F1 at IoU 0.5, left out where
+        is nothing to find; AP@all and AR@all, of all detections of an image, where more than COCO's 100 are
+        given; and score_threshold/<class>, the score that gives the best F1 at IoU 0.5, left out where
         nothing was found.
     """
     evaluation = run_evaluator(truth, found, evaluator, kind)
     precision, scores = (np.asarray(evaluation.eval[name]) for name in ("precision", "scores"))
     metrics = {name: float(value) for name, value in zip(NAMES, evaluation.stats, strict=True)}
+    if most > _COCO_DETECTIONS[-1]:
+        of_all = run_evaluator(truth, found, evaluator, kind, most).eval
+        metrics["AP@all"] = _mean(np.asarray(of_all["precision"])[:, :, :, _ALL_AREAS, _MOST_DETECTIONS])
+        metrics["AR@all"] = _mean(np.asarray(of_all["recall"])[:, :, _ALL_AREAS, _MOST_DETECTIONS])
     for position, name in enumerate(classes):
         values = precision[:, :, position, _ALL_AREAS, _MOST_DETECTIONS]
-        metrics[f"AP/{name}"] = float(values[values > -1].mean()) if (values > -1).any() else -1.0
+        metrics[f"AP/{name}"] = _mean(values)
         at_50 = precision[_AT_50, :, position, _ALL_AREAS, _MOST_DETECTIONS]
         if (at_50 > 0).any():
             best = int(_f1(at_50).argmax())
             metrics[f"{THRESHOLD}/{name}"] = float(scores[_AT_50, best, position, _ALL_AREAS, _MOST_DETECTIONS])
     return metrics
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Of those that are known; -1 where none is."""
+    return float(values[values > -1].mean()) if (values > -1).any() else -1.0
 
 
 def _f1(precision: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -173,8 +196,14 @@ def _f1(precision: NDArray[np.float64]) -> NDArray[np.float64]:
     return 2 * precision * recall / np.maximum(precision + recall, 1e-12)
 
 
-def run_evaluator(truth: dict[str, Any], found: list[dict[str, Any]], evaluator: Evaluator, kind: Kind) -> Any:
-    """The COCOeval of either library, evaluated, accumulated and summarised."""
+def run_evaluator(
+    truth: dict[str, Any],
+    found: list[dict[str, Any]],
+    evaluator: Evaluator,
+    kind: Kind,
+    most: int = _COCO_DETECTIONS[-1],
+) -> Any:
+    """The COCOeval of either library, evaluated, accumulated and, of COCO's 100 detections an image, summarised."""
     if not found:
         # Neither evaluator takes an empty list; what has no area hits nothing.
         image = truth["images"][0]
@@ -196,9 +225,12 @@ def run_evaluator(truth: dict[str, Any], found: list[dict[str, Any]], evaluator:
             reference.dataset = truth
             reference.createIndex()
             evaluation = COCOeval(reference, reference.loadRes(_of_kind(found, kind)), kind)
+        if most > _COCO_DETECTIONS[-1]:
+            evaluation.params.maxDets = [*_COCO_DETECTIONS[:-1], most]
         evaluation.evaluate()
         evaluation.accumulate()
-        evaluation.summarize()
+        if most == _COCO_DETECTIONS[-1]:  # COCO's figures are of these alone
+            evaluation.summarize()
     return evaluation
 
 

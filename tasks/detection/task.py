@@ -39,6 +39,7 @@ class DetectionTask:
         self.classes = tuple(classes)
         self.evaluator: Evaluator = evaluator
         self.finds_masks = head.finds_masks
+        self.detections_per_image = head.detections_per_image
         self.model = network
 
     @staticmethod
@@ -84,4 +85,5 @@ class DetectionTask:
             )
 
     def metric(self, samples: Indexed[Sample]) -> CocoMetric:
-        return CocoMetric(samples, self.classes, self.evaluator, masks=self.finds_masks)
+        most = self.detections_per_image
+        return CocoMetric(samples, self.classes, self.evaluator, masks=self.finds_masks, detections_per_image=most)

@@ -72,6 +72,28 @@ def test_by_hand(evaluator: Evaluator) -> None:
 
 
 @both
+def test_more_than_100_objects_an_image(evaluator: Evaluator) -> None:
+    """All of 150 found. COCO takes the best 100: precision 1 up to recall 2/3, 67 of its 101 places."""
+    boxes: list[tuple[float, float, float, float]] = [
+        (12 * column, 12 * row, 12 * column + 10, 12 * row + 10) for row in range(10) for column in range(15)
+    ]
+    samples = make_samples(boxes, size=(200, 200))
+    found = _found(*((*box, 0.9 - number / 1000) for number, box in enumerate(boxes)))
+
+    def metrics(most: int) -> dict[str, float]:
+        metric = CocoMetric(samples, ["x"], evaluator, detections_per_image=most)
+        metric.update(_batch(0), [found])
+        return metric.compute()
+
+    usual, more = metrics(100), metrics(150)
+    assert usual["AP"] == pytest.approx(67 / 101, abs=1e-9)
+    assert usual["AR100"] == pytest.approx(2 / 3, abs=1e-9)
+    assert "AP@all" not in usual
+    assert {name: value for name, value in more.items() if "@" not in name} == pytest.approx(usual)
+    assert more["AP@all"] == more["AR@all"] == pytest.approx(1, abs=1e-9)
+
+
+@both
 def test_an_image_that_comes_twice_counts_once(evaluator: Evaluator) -> None:
     samples = make_samples([(0, 0, 10, 10)], [(20, 20, 40, 40)])
     found = [_found((0, 0, 10, 10, 0.9)), _found((20, 20, 40, 38, 0.8), (0, 0, 5, 5, 0.95))]
