@@ -13,12 +13,12 @@ from tasks.task import Task
 from tasks.training import DESCRIPTION, load_weights_into, read_description
 
 # What the model was trained to see, and sees again in prediction.
-_SIZES = ("image_size", "fit")
+_HOW_READ = ("image_size", "fit", "intensity")
 
 
 def describe(settings: Settings, backbone: Backbone, classes: Sequence[str]) -> dict[str, Any]:
     """What model.json says: enough to build the task again and to feed it."""
-    sizes = {name: getattr(settings.data, name) for name in _SIZES if hasattr(settings.data, name)}
+    sizes = {name: getattr(settings.data, name) for name in _HOW_READ if hasattr(settings.data, name)}
     return {
         "task": settings.task,
         "classes": list(classes),
@@ -36,7 +36,7 @@ def describe(settings: Settings, backbone: Backbone, classes: Sequence[str]) -> 
 def data_of(description: Mapping[str, Any], values: Mapping[str, Any] | None = None) -> DataSettings:
     """The data settings of a trained model: its sizes, and for the rest these values or the defaults."""
     kind = data_settings(description["task"])
-    sizes = {name: description[name] for name in _SIZES if name in kind.model_fields and name in description}
+    sizes = {name: description[name] for name in _HOW_READ if name in kind.model_fields and name in description}
     return kind(**(dict(values or {}) | sizes))
 
 

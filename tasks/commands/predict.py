@@ -65,7 +65,7 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
     skipped, results = 0, []
     for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
         try:
-            image = read_image(path)
+            image = read_image(path, predictor.intensity)
         except InputError as error:
             skipped += 1
             console.print(f"warning: skipped: {error}")

@@ -1,9 +1,10 @@
 """What to train on: for every task, and what one task adds."""
 
+import math
 from typing import Annotated, ClassVar, Literal, Self
 
 import tyro
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tasks.config.group import Group, SettingsError, UserText, refuse_unused
 
@@ -52,6 +53,9 @@ class DataSettings(Group):
     """With `repeat`: classes on less than this share of the images are repeated. LVIS, with 100,000, has 0.001."""
     image_size: Annotated[int, tyro.conf.arg(aliases=["--image-size"])] = Field(320, ge=32)
     """The side of the images in pixels."""
+    intensity: str = "auto"
+    """How images of more than 8 bits become 8: full (the range of their type), percentile (each between its outer
+    ones), LOW,HIGH, or auto, which finds such a range in train and keeps it with the model."""
     batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch-size"])] = Field(4, ge=1)
     """Images a step."""
     workers: int = Field(1, ge=0)
@@ -65,6 +69,19 @@ class DataSettings(Group):
     """Which images those are."""
     count: int = Field(700, ge=1)
     """How many images of shapes to train on; a tenth as many validate."""
+
+    @field_validator("intensity")
+    @classmethod
+    def _check_intensity(cls, value: str) -> str:
+        if value in ("auto", "full", "percentile"):
+            return value
+        try:
+            low, high = map(float, value.split(","))
+        except ValueError:
+            low, high = 0.0, 0.0
+        if not -math.inf < low < high < math.inf:
+            raise SettingsError(f"data.intensity: {value!r} is neither auto, full, percentile nor LOW,HIGH")
+        return value
 
     @property
     def are_shapes(self) -> bool:

@@ -10,6 +10,7 @@ from tasks.data.folders.tree import LayoutError
 from tasks.data.formats.converting import convert
 from tasks.data.formats.opening import open_data
 from tasks.data.images import IMAGE_SUFFIXES, UNREADABLE, check_size, is_turned, read_image
+from tasks.data.intensity import BY_TYPE, Intensity, found_range
 from tasks.data.loading.batch import Batch
 from tasks.data.loading.loader import Loader
 from tasks.data.loading.sampling import epoch_repeat_factors
@@ -24,6 +25,7 @@ from tasks.data.transforms.resizing import LONG_SIDE_RATIO, fit_within, resize_i
 from tasks.data.transforms.trying import try_augmentation
 
 __all__ = [
+    "BY_TYPE",
     "CHECKS",
     "IGNORE",
     "IMAGE_SUFFIXES",
@@ -38,6 +40,7 @@ __all__ = [
     "Findings",
     "Image",
     "Indexed",
+    "Intensity",
     "Labels",
     "LayoutError",
     "Loader",
@@ -53,6 +56,7 @@ __all__ = [
     "convert",
     "epoch_repeat_factors",
     "fit_within",
+    "found_range",
     "is_turned",
     "load_augmentation",
     "object_mask",

@@ -86,7 +86,7 @@ CHECKS: dict[str, Check] = {
     "image-grey": Check("note", "grey images among coloured ones", "they become three equal channels"),
     "image-palette": Check("note", "images with a palette", "their colours are looked up"),
     "image-alpha": Check("note", "images with an alpha channel", "it is dropped"),
-    "image-deep": Check("note", "images of 16 bits or more", "the upper eight of 16 are used, the rest is cut off"),
+    "image-deep": Check("note", "images of more than 8 bits", "--data.intensity says how they become 8"),
     "image-cmyk": Check("note", "images in CMYK", "their colours are converted roughly"),
     "crowd": Check("note", "images with crowd regions", "they are ignored, neither objects nor background"),
     "mask-one-class": Check("note", "masks of one class alone", "nothing, if they are right"),

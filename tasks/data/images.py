@@ -1,7 +1,7 @@
 """Image files in, uint8 RGB out, by one policy.
 
 EXIF orientation is applied. Grey becomes three equal channels, palettes are looked up, an alpha channel
-is dropped, 16-bit grey keeps its upper eight bits.
+is dropped, deeper grey becomes 8 bits as data.intensity says.
 """
 
 import os
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from tasks.data.findings import DataError, Finding, Findings
+from tasks.data.intensity import BY_TYPE, Intensity, is_deep
 
 # What a whole file of the kind ends with; cameras and web servers may append something behind it.
 _ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
@@ -28,8 +29,11 @@ UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _ORIENTATION, _TURNED, _ON_SIDE = 0x0112, range(2, 9), range(5, 9)
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path, intensity: Intensity = BY_TYPE) -> NDArray[np.uint8]:
     """The image as uint8 RGB (H, W, 3).
+
+    Args:
+        intensity: of images of more than 8 bits.
 
     Raises:
         InputError: the file is missing, cut short, or no image.
@@ -37,9 +41,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I"):
-                deep = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
-                return np.repeat((deep >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
+            if is_deep(image):
+                return np.repeat(intensity.levels(np.asarray(image))[:, :, None], 3, axis=2)
             return np.array(image.convert("RGB"))
     except UNREADABLE as error:
         raise _unreadable(path, error) from error

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from backbones import InputError
-from tasks.data import read_image
+from tasks.data import BY_TYPE, Intensity, read_image
 
-# Arrays and tensors: (H, W), (H, W, C) or (C, H, W) of 1, 3 or 4 channels; uint8, or floats from 0 to 1.
+# Arrays and tensors: (H, W), (H, W, C) or (C, H, W) of 1, 3 or 4 channels; uint8, uint16, or floats from 0 to 1.
 ImageInput = str | os.PathLike[str] | Image.Image | NDArray[Any] | torch.Tensor
 
 _CHANNELS = (1, 3, 4)
@@ -25,24 +25,31 @@ def is_one(images: Any) -> bool:
     return isinstance(images, _ONE) or (isinstance(images, (np.ndarray, torch.Tensor)) and images.ndim <= 3)
 
 
-def as_images(images: Iterable[ImageInput] | ImageInput) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+def as_images(
+    images: Iterable[ImageInput] | ImageInput, intensity: Intensity = BY_TYPE
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Each image's name and its pixels, uint8 RGB (H, W, 3).
+
+    Args:
+        intensity: of files and arrays of more than 8 bits.
 
     Raises:
         InputError: one is no image, or none that can be read.
     """
     for number, image in enumerate([images] if is_one(images) else images):  # type: ignore[arg-type]
         if isinstance(image, (str, os.PathLike)):
-            yield str(image), read_image(Path(image))
+            yield str(image), read_image(Path(image), intensity)
         else:
             name = f"image {number}"
-            yield name, _pixels(image, name)
+            yield name, _pixels(image, name, intensity)
 
 
-def _pixels(image: Any, name: str) -> NDArray[np.uint8]:
+def _pixels(image: Any, name: str, intensity: Intensity) -> NDArray[np.uint8]:
     if isinstance(image, Image.Image):
+        if image.mode in ("I", "F") and intensity == BY_TYPE:
+            raise InputError(f"{name}: a PIL image of mode {image.mode}; give one of 8 or 16 bits")
         if image.mode.startswith(("I", "F")):
-            raise InputError(f"{name}: a PIL image of mode {image.mode}; give one of 8 bits")
+            return _as_rgb(intensity.levels(np.asarray(ImageOps.exif_transpose(image)))[:, :, None])
         return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     if isinstance(image, torch.Tensor):
         image = image.detach().cpu().numpy()
@@ -50,7 +57,7 @@ def _pixels(image: Any, name: str) -> NDArray[np.uint8]:
         raise InputError(
             f"{name}: {type(image).__name__} is no image; wanted are a path, a PIL image, an array or a tensor"
         )
-    return _as_rgb(_as_uint8(_channels_last(image, name), name))
+    return _as_rgb(_as_uint8(_channels_last(image, name), name, intensity))
 
 
 def _channels_last(image: NDArray[Any], name: str) -> NDArray[Any]:
@@ -73,11 +80,13 @@ def _channels_last(image: NDArray[Any], name: str) -> NDArray[Any]:
     return image
 
 
-def _as_uint8(image: NDArray[Any], name: str) -> NDArray[np.uint8]:
+def _as_uint8(image: NDArray[Any], name: str, intensity: Intensity) -> NDArray[np.uint8]:
     if image.dtype == np.uint8:
         return image
+    if image.dtype == np.uint16 or intensity != BY_TYPE:
+        return intensity.levels(image)
     if not np.issubdtype(image.dtype, np.floating):
-        raise InputError(f"{name}: an array of {image.dtype}; wanted is uint8, or floats from 0 to 1")
+        raise InputError(f"{name}: an array of {image.dtype}; wanted is uint8, uint16, or floats from 0 to 1")
     low, high = float(image.min()), float(image.max())
     if not (low >= 0 and high <= 1):
         raise InputError(f"{name}: floats from {low:g} to {high:g}; wanted are uint8, or floats from 0 to 1")

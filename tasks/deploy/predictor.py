@@ -13,7 +13,7 @@ from torch import Tensor
 from backbones import InputError
 from tasks.assembly import data_of, task_from_checkpoint
 from tasks.config import DataSettings
-from tasks.data import Batch
+from tasks.data import Batch, Intensity
 from tasks.deploy.inputs import ImageInput, as_images, is_one
 from tasks.detection import THRESHOLD
 from tasks.task import Task
@@ -30,6 +30,7 @@ class Predictor:
         thresholds: for each class the score that gave the best F1 on the validation images; 0.5 where that is not
             known.
         finds_objects: whether it gives `Detections`, not labels.
+        intensity: how images of more than 8 bits are read, as they were in training.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Predictor:
         self.classes = task.classes
         self.finds_objects = task.name == "detection"
         self.thresholds = tuple(metrics.get(f"{THRESHOLD}/{name}", _USUAL_THRESHOLD) for name in task.classes)
+        self.intensity = Intensity.of(data.intensity)
         self._task = task
         self._device = device
         self._precision = precision
@@ -65,7 +67,8 @@ class Predictor:
         Raises:
             InputError: something is no image that can be read.
         """
-        found = [one for batch in _batches(as_images(images), self._batch_size) for one in self._predict(batch)]
+        named = as_images(images, self.intensity)
+        found = [one for batch in _batches(named, self._batch_size) for one in self._predict(batch)]
         return found[0] if is_one(images) else found
 
     def _predict(self, named: list[tuple[str, NDArray[np.uint8]]]) -> list[Any]:

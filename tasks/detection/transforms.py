@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backbones import InputError
-from tasks.data import LONG_SIDE_RATIO, Image, Indexed, Sample, fit_within, load_augmentation, object_mask, strictly
+from tasks.data import (
+    BY_TYPE,
+    LONG_SIDE_RATIO,
+    Image,
+    Indexed,
+    Intensity,
+    Sample,
+    fit_within,
+    load_augmentation,
+    object_mask,
+    strictly,
+)
 
 # Of a box's own area: what a crop leaves less of is no longer an object to learn from.
 _LEAST_VISIBLE = 0.1
@@ -32,14 +43,22 @@ class DetectionTransform:
         augment: the name or file of an augmentation, see `load_augmentation`.
         masks: give the objects' masks too.
         others: what a mosaic takes its other images from.
+        intensity: how images of more than 8 bits are read.
 
     Raises:
         InputError: there is no such augmentation, or it loses the masks.
     """
 
     def __init__(
-        self, side: int, augment: str = "none", *, masks: bool = False, others: Indexed[Sample] | None = None
+        self,
+        side: int,
+        augment: str = "none",
+        *,
+        masks: bool = False,
+        others: Indexed[Sample] | None = None,
+        intensity: Intensity = BY_TYPE,
     ) -> None:
+        self.intensity = intensity
         steps = load_augmentation(augment, side, hidden=0)
         self._changes = bool(steps)
         if masks and any(isinstance(step, A.Mosaic) for step in steps):
@@ -60,7 +79,7 @@ class DetectionTransform:
             (n,) int64 from 0, "crowd_boxes" (m, 4) and, where they are asked for, "masks" (n, H, W) uint8; and the
             original (height, width).
         """
-        image = sample.read()
+        image = sample.read(self.intensity)
         samples = [sample, *self._partners(seed)]
         masks = _masks_of(sample) if self.masks else None
         transformed = self.apply(image, sample.boxes, seed, masks, samples[1:])
@@ -96,7 +115,7 @@ class DetectionTransform:
         if masks is not None and len(masks):
             data["masks"] = masks
         if self._others is not None:
-            data["mosaic_metadata"] = _tiles(partners, first=len(boxes))
+            data["mosaic_metadata"] = _tiles(partners, len(boxes), self.intensity)
         result = pipeline(**data)
         kept = np.asarray(result["kept"], np.int64).reshape(-1)
         moved = Transformed(result["image"], np.asarray(result["bboxes"], np.float64).reshape(-1, 4), kept)
@@ -166,11 +185,11 @@ def _masks_of(sample: Sample) -> NDArray[np.uint8]:
     return np.stack(masks).astype(np.uint8) if masks else np.zeros((0, sample.size[1], sample.size[0]), np.uint8)
 
 
-def _tiles(partners: Sequence[Sample], first: int) -> list[dict[str, Any]]:
+def _tiles(partners: Sequence[Sample], first: int, intensity: Intensity) -> list[dict[str, Any]]:
     tiles = []
     for partner in partners:
         kept = np.arange(first, first + len(partner.boxes))
-        tiles.append({"image": partner.read(), "bboxes": partner.boxes, "kept": kept})
+        tiles.append({"image": partner.read(intensity), "bboxes": partner.boxes, "kept": kept})
         first += len(partner.boxes)
     return tiles
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from backbones import InputError
 from tasks.assembly import describe, task_from_settings
 from tasks.config import Group, SegmentationData, Settings, flag_paths, merge, spell_out
-from tasks.data import DataSet, Loader, epoch_repeat_factors, open_data, try_augmentation
+from tasks.data import DataSet, Intensity, Loader, epoch_repeat_factors, found_range, open_data, try_augmentation
 from tasks.deploy import Predictor, load_predictor
 from tasks.runs.console import plain_console
 from tasks.runs.environment import environment
@@ -113,6 +113,7 @@ def train_run(settings: Settings, console: Console) -> TrainedRun:
     accelerator = make_accelerator(settings.device)
     data = open_data(settings.data, settings.head.annotations)
     print_data(settings, data, console)
+    settings = _with_intensity(settings, data, console)
     torch.manual_seed(settings.seed)
     head = balanced_head(settings.head, data, console)
     task, weights = task_from_settings(settings, data.classes, head, run.last if resumed else None)
@@ -135,9 +136,23 @@ def train_run(settings: Settings, console: Console) -> TrainedRun:
     return _trained(run)
 
 
+def _with_intensity(settings: Settings, data: DataSet[Any], console: Console) -> Settings:
+    """With the range of deep images in train, where that is to be found: it is kept with the model."""
+    if settings.data.intensity != "auto":
+        return settings
+    files = (sample.file for sample in data.splits["train"] if sample.file is not None)
+    found = found_range(files)
+    if found is None:
+        return settings
+    low, high = found.split(",")
+    console.print(f"images of more than 8 bits: levels from {low} to {high} become 0 to 255 (data.intensity {found})")
+    return settings.model_copy(update={"data": settings.data.model_copy(update={"intensity": found})})
+
+
 def _try_augmentation(settings: Settings, task: Task, data: DataSet[Any]) -> None:
     """On the first image of train, at the size that it trains at."""
-    image = task.transform(settings.data, train=False).resize(data.splits["train"][0].read())
+    image = data.splits["train"][0].read(Intensity.of(settings.data.intensity))
+    image = task.transform(settings.data, train=False).resize(image)
     if isinstance(settings.data, SegmentationData):  # crops, padded where the image is smaller
         side = settings.data.image_size
         image = np.resize(image, (side, side, image.shape[2]))

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from backbones import Backbone, InputError, Normalize, naming_small_images
 from tasks.config import DataSettings, SegmentationData, SegmenterSettings
-from tasks.data import Batch, Indexed, MaskedSample
+from tasks.data import Batch, Indexed, Intensity, MaskedSample
 from tasks.segmentation.inference import mirrored, windowed
 from tasks.segmentation.losses import SegmentationLoss, deep_supervision_weights
 from tasks.segmentation.metric import SegmentationMetric
@@ -73,7 +73,10 @@ class SegmentationTask:
         """What makes a sample into tensors: augmented to train on, or as it is; see `tasks.task.Task`."""
         assert isinstance(settings, SegmentationData)
         augment = settings.augment if train else "none"
-        return SegmentationTransform(settings.image_size, train, settings.fit, augment, settings.balanced_crops)
+        intensity = Intensity.of(settings.intensity)
+        return SegmentationTransform(
+            settings.image_size, train, settings.fit, augment, settings.balanced_crops, intensity
+        )
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         target = torch.stack([target["mask"] for target in batch.targets]).long()

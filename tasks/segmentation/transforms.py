@@ -6,7 +6,18 @@ import torch
 from torch import Tensor
 
 from backbones import InputError
-from tasks.data import IGNORE, Image, Labels, MaskedSample, load_augmentation, resize_image, resize_mask, strictly
+from tasks.data import (
+    BY_TYPE,
+    IGNORE,
+    Image,
+    Intensity,
+    Labels,
+    MaskedSample,
+    load_augmentation,
+    resize_image,
+    resize_mask,
+    strictly,
+)
 
 
 class SegmentationTransform:
@@ -21,11 +32,19 @@ class SegmentationTransform:
         fit: "crop": images keep their scale; "resize": they are scaled first until their short side is `side`.
         augment: the name or file of an augmentation, see `load_augmentation`.
         balanced: crops are centred on a pixel of a class chosen from those in the image, each as likely.
+        intensity: how images of more than 8 bits are read.
     """
 
     def __init__(
-        self, side: int, train: bool, fit: str = "crop", augment: str = "none", balanced: bool = False
+        self,
+        side: int,
+        train: bool,
+        fit: str = "crop",
+        augment: str = "none",
+        balanced: bool = False,
+        intensity: Intensity = BY_TYPE,
     ) -> None:
+        self.intensity = intensity
         self.side = side
         self.train = train
         self.fit = fit
@@ -43,7 +62,7 @@ class SegmentationTransform:
             The image, uint8 (3, H, W); the target with "mask", uint8 labels: of the crop in training, otherwise of
             the original image; and the original (height, width).
         """
-        image, mask = sample.read(), sample.mask.labels()
+        image, mask = sample.read(self.intensity), sample.mask.labels()
         original = image.shape[:2]
         if mask.shape != original:
             raise InputError(

@@ -121,7 +121,8 @@ SCHEDULES: dict[str, dict[str, Change]] = {
 }
 # Only together, and with folders laid out for them: tests/tasks/data/formats/test_places.py.
 OF_PLACE = {"images", "annotations", "format", "val_images", "val_annotations", "test_images", "test_annotations"}
-OF_PLACE |= {"allow_outside"}
+# And of images that are not among these: tests/tasks/data/test_intensity.py.
+OF_PLACE |= {"allow_outside", "intensity"}
 _DATA: dict[str, Change] = {
     "path": ("{other}", "batches", ""),
     "also": ("{other}", "batches", ""),

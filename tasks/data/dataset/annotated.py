@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from backbones import nearest
+from backbones import InputError, nearest
 from tasks.data.dataset.objects import Objects, build_table
 from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import DataError, Finding, Findings, Place
-from tasks.data.folders.tree import SPLITS, LayoutError, Tree
+from tasks.data.folders.tree import SPLITS, Tree
 from tasks.data.images import Size, image_sizes
 from tasks.data.masks.regions import Region, RegionError
 
@@ -90,9 +90,9 @@ def data_set(
             that train lacks.
     """
     if not splits:
-        raise LayoutError(f"{tree.folder}: no image is annotated")
+        raise InputError(f"{tree.folder}: no image is annotated")
     if "train" not in splits:
-        raise LayoutError(f"{tree.folder}: {' and '.join(splits)} alone; wanted are images to train on, in train/")
+        raise InputError(f"{tree.folder}: {' and '.join(splits)} alone; wanted are images to train on, in train/")
     _report_again(splits, findings)
     classes = tuple(sorted({item.name for one in splits["train"] for item in one.objects}))
     if not classes:

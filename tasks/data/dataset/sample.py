@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.data.images import check_size, read_image
+from tasks.data.intensity import BY_TYPE, Intensity
 
 Image = NDArray[np.uint8]
 
@@ -18,9 +19,13 @@ class Renderable(Protocol):
     def render(self) -> Image: ...
 
 
-def read_source(source: Path | Renderable) -> Image:
-    """The image as uint8 RGB (H, W, 3)."""
-    return read_image(source) if isinstance(source, Path) else source.render()
+def read_source(source: Path | Renderable, intensity: Intensity) -> Image:
+    """The image as uint8 RGB (H, W, 3).
+
+    Args:
+        intensity: of files of more than 8 bits.
+    """
+    return read_image(source, intensity) if isinstance(source, Path) else source.render()
 
 
 @dataclass(frozen=True)
@@ -57,13 +62,16 @@ class Sample:
         """What messages call it."""
         return str(self.file or self.name)
 
-    def read(self) -> Image:
+    def read(self, intensity: Intensity = BY_TYPE) -> Image:
         """The image as uint8 RGB (H, W, 3).
+
+        Args:
+            intensity: of images of more than 8 bits.
 
         Raises:
             InputError: the file is unreadable, or not of the size that its annotation gives.
         """
-        image = read_source(self.source)
+        image = read_source(self.source, intensity)
         if isinstance(self.source, Path):
             check_size(self.source, (image.shape[1], image.shape[0]), self.size)
         return image

@@ -58,6 +58,10 @@ def _object(line: str, number: int, classes: tuple[str, ...]) -> YoloObject:
         raise _LineError("class-unknown", reason)
     if not all(-_SLACK <= value <= 1 + _SLACK for value in values):  # which NaN is not either
         reason = f"{line.strip()!r} has coordinates that are no shares of the image, 0 to 1"
+        if len(values) > _BOX and _has_key_points(tuple(values), 3):
+            reason = (
+                "a box with key points and whether they are seen, which no head here learns; export the boxes alone"
+            )
         raise _LineError("box-not-a-number", reason)
     return YoloObject(int(label), tuple(values), number)
 

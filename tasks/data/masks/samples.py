@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tasks.data.dataset.sample import Renderable, read_source
 from tasks.data.dataset.splits import Indexed
+from tasks.data.intensity import BY_TYPE, Intensity
 from tasks.data.masks.labels import IGNORE, Mask, RelabelledMask
 
 
@@ -32,9 +33,13 @@ class MaskedSample:
         """Of the image, unless it is rendered."""
         return self.source if isinstance(self.source, Path) else None
 
-    def read(self) -> NDArray[np.uint8]:
-        """The image as uint8 RGB (H, W, 3)."""
-        return read_source(self.source)
+    def read(self, intensity: Intensity = BY_TYPE) -> NDArray[np.uint8]:
+        """The image as uint8 RGB (H, W, 3).
+
+        Args:
+            intensity: of images of more than 8 bits.
+        """
+        return read_source(self.source, intensity)
 
 
 @dataclass(frozen=True)

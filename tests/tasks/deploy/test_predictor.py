@@ -58,7 +58,7 @@ def test_what_is_taken(image: Any, expected: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (RGB.astype(np.uint16), "image 0: an array of uint16; wanted is uint8, or floats from 0 to 1"),
+        (RGB.astype(np.int64), "image 0: an array of int64; wanted is uint8, uint16, or floats from 0 to 1"),
         (RGB.astype(np.int64), "image 0: an array of int64; wanted is"),
         (RGB.astype(np.float32), "image 0: floats from 0 to 255; wanted are uint8, or floats from 0 to 1"),
         (np.full((9, 9, 3), np.nan), "image 0: floats from nan to nan; wanted are"),
@@ -68,7 +68,7 @@ def test_what_is_taken(image: Any, expected: np.ndarray) -> None:
         (np.zeros((3, 6, 4), np.uint8), "image 0: an array of 3 x 6 x 4 may be H x W x C or C x H x W"),
         (np.zeros(5, np.uint8), "image 0: an array of 5; wanted is H x W, H x W x C or C x H x W"),
         ([RGB, 7], "image 1: int is no image; wanted are a path, a PIL image, an array or a tensor"),
-        (Image.fromarray(GREY.astype(np.int32)), "image 0: a PIL image of mode I; give one of 8 bits"),
+        (Image.fromarray(GREY.astype(np.int32)), "image 0: a PIL image of mode I; give one of 8 or 16 bits"),
         ("absent.jpg", "absent.jpg"),
     ],
 )

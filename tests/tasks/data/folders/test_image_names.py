@@ -89,7 +89,12 @@ def test_two_names_of_one_image_are_an_error(tmp_path: Path) -> None:
         names.find("cam2/a.png", "boxes.csv")
 
 
-@given(st.text(max_size=30))
-def test_any_text_is_a_name(text: str) -> None:
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    return _tree(tmp_path_factory.mktemp("names"), *(f"{place}/{name}" for place in FILES for name in FILES[place]))
+
+
+@given(text=st.text(max_size=30))
+def test_any_text_is_a_name(written: Tree, text: str) -> None:
     with suppress(InputError):
-        ImageNames(TREE).find(text, "labels.json")
+        ImageNames(written).find(text, "labels.json")
