@@ -72,6 +72,7 @@ CHECKS: dict[str, Check] = {
     "split-without-objects": Check("warning", "splits with nothing to evaluate with", "label some objects of them"),
     "class-unused": Check("warning", "classes without objects", "remove them from the list, or label some"),
     "class-not-in-train": Check("warning", "classes that train has nothing of", "they cannot be learnt"),
+    "class-partial": Check("warning", "folders that lack a class of another", "label it there, or leave it out"),
     "class-names-alike": Check("warning", "classes with nearly the same name", "make them one, if they are"),
     "mask-lossy": Check("warning", "masks saved as JPEG", "compression invents values: save them as PNG"),
     "mask-ignored": Check("warning", "masks in which everything is ignored", "nothing is learnt from them"),

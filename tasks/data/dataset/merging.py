@@ -1,6 +1,6 @@
 """Several data sets as one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -8,8 +8,41 @@ import numpy as np
 
 from backbones import InputError
 from tasks.data.dataset.splits import DataSet
+from tasks.data.dataset.table import SampleTable
+from tasks.data.findings import Findings
 
 _SPLITS = ("train", "val", "test")
+
+
+def report_partial(
+    parts: Sequence[DataSet[Any]],
+    folders: Sequence[str],
+    keep: Collection[str],
+    rename: Mapping[str, str],
+    findings: Findings,
+) -> None:
+    """Find folders that do not label a class which another one does: what is of it on their images is background there.
+
+    Args:
+        folders: of each part.
+        keep, rename: which classes are to be learnt, and under which names.
+    """
+    labelled = [_labelled(part, keep, rename) for part in parts]
+    every = set().union(*labelled)
+    for folder, names in zip(folders, labelled, strict=True):
+        if lacking := sorted(every - names):
+            line = (
+                f"{folder}: has no {', '.join(lacking)}, which another folder labels: where its images show such, they "
+                "train as background, and the class is found less often; label them, or leave it out by data.keep"
+            )
+            findings.add("class-partial", line)
+
+
+def _labelled(part: DataSet[Any], keep: Collection[str], rename: Mapping[str, str]) -> set[str]:
+    names = part.classes
+    if isinstance(part.splits["train"], SampleTable):  # masks are not read for this
+        names = tuple(names[label] for label in part.splits["train"].label_set())
+    return {new for name in names if (new := rename.get(name, name)) in keep or not keep}
 
 
 def merge(parts: Sequence[DataSet[Any]]) -> DataSet[Any]:

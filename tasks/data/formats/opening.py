@@ -10,7 +10,7 @@ from backbones import InputError, nearest
 from tasks.config import Annotations, DataSettings, attributes_by_name, refuse_unused
 from tasks.data.dataset.choosing import choose_classes
 from tasks.data.dataset.learnable import report_nothing_to_learn
-from tasks.data.dataset.merging import merge
+from tasks.data.dataset.merging import merge, report_partial
 from tasks.data.dataset.splits import DataSet, with_split, with_val
 from tasks.data.findings import Findings
 from tasks.data.folders.tree import LayoutError, Tree
@@ -66,6 +66,8 @@ def _read(settings: DataSettings, annotations: Annotations, findings: Findings) 
     if not any("val" in part.splits for part in parts):
         # Of each folder by itself, so that merging in another one moves no image between train and val.
         parts = [_with_val(part, settings, findings) for part in parts]
+    if settings.also:
+        report_partial(parts, (settings.path, *settings.also), settings.keep, settings.renamed, findings)
     return merge(parts), formats
 
 

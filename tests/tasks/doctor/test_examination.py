@@ -68,7 +68,8 @@ def _train_on(settings: DataSettings, annotations: Annotations) -> None:
 
 
 def test_every_check_is_planted() -> None:
-    assert {name for _, _, expected in PLANTED.values() for name in expected} == set(CHECKS)
+    of_several_folders = {"class-partial"}  # tests/tasks/data/dataset/test_merging.py
+    assert {name for _, _, expected in PLANTED.values() for name in expected} == set(CHECKS) - of_several_folders
 
 
 def test_all_at_once_are_all_found(tmp_path: Path) -> None:

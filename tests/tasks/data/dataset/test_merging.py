@@ -1,6 +1,7 @@
 """Several folders, of several formats, under one class map."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +37,25 @@ def test_three_formats_under_one_class_map(tmp_path: Path) -> None:
     assert list(found["val"]) == ["a/val/v.jpg", "c/images/val/w.jpg"]
     assert all(sample.read().shape == (48, 64, 3) for samples in data.splits.values() for sample in samples)
     assert str(data).startswith("COCO and Pascal VOC and YOLO: 3 train, 2 val images; 3 classes")
+
+
+def test_a_class_that_one_folder_does_not_label_is_said(tmp_path: Path) -> None:
+    write_voc(tmp_path / "a", {"train": {f"x{k}": [WHITE, RED] for k in range(5)}})
+    write_voc(tmp_path / "b", {"train": {f"y{k}": [BLUE, ("Red", 4, 6, 30, 40)] for k in range(5)}})
+
+    def said(**settings: Any) -> list[str]:
+        data = open_data(DetectionData(path=str(tmp_path / "a"), also=(str(tmp_path / "b"),), **settings))
+        return [finding.message for finding in data.findings if finding.check == "class-partial"]
+
+    assert [line.partition(", which")[0] for line in said()] == [
+        f"{tmp_path}/a: has no Red, blue",
+        f"{tmp_path}/b: has no red, white",
+    ]
+    assert [line.partition(", which")[0] for line in said(rename="Red=red")] == [
+        f"{tmp_path}/a: has no blue",
+        f"{tmp_path}/b: has no white",
+    ]
+    assert said(rename="Red=red", keep=("red",)) == []
 
 
 def test_masks_are_merged_by_the_names_of_their_classes(tmp_path: Path) -> None:
