@@ -105,6 +105,7 @@ def test_an_image_of_another_size_is_padded_with_the_mean_and_the_levels_cropped
         assert torch.equal(level, large[name][:, :, : level.shape[2]])
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_timm_model_is_refused(tmp_path: Path) -> None:
     torch.save(timm.create_model("resnet50").state_dict(), tmp_path / "w.pth")
     with pytest.raises(InputError, match=r"tensors match.*; it fits 'resnet50'$"):

@@ -66,7 +66,8 @@ def _settings(name: str, weights: str | Path) -> Settings:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name.endswith("v2") else ()) for name in PUBLISHED]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name.endswith("v2") or "mask" in name else ()) for name in PUBLISHED],
 )
 def test_published_detectors_start_as_torchvision_starts_them(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -27,7 +27,7 @@ def _train(task: str, output: Path, *more: str) -> int:
     return main(["train", "--task", task, *TASKS[task].split(), *SMALL.split(), "--output", str(output), *more])
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("task", TASKS)
 def test_a_run_on_a_device(task: str, precision: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _train(task, tmp_path / "cpu", "--device", "cpu", "--precision", precision) == 0
@@ -64,7 +64,7 @@ def test_a_run_on_a_device(task: str, precision: str, tmp_path: Path, capsys: py
 
 
 @pytest.mark.filterwarnings("ignore:freezing a backbone that has no pretrained weights")
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["segmentation", pytest.param("detection", marks=pytest.mark.slow)])
 def test_a_run_on_a_device_resumes(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flags = [
         "--device",

@@ -16,8 +16,8 @@ FLAGS = "--data.count 4 --data.workers 0 --epochs 4 --head.channels 16 --head.re
     [
         ([0.1, 0.3, 0.2, 0.3], 2),
         ([-1, -1, -1, -1], 4),  # nothing to find: the last one
-        ([float("nan"), float("nan"), float("nan"), float("nan")], 4),
-        ([-1, 0.0, -1, -1], 2),  # any figure is better than none
+        pytest.param([float("nan"), float("nan"), float("nan"), float("nan")], 4, marks=pytest.mark.slow),
+        pytest.param([-1, 0.0, -1, -1], 2, marks=pytest.mark.slow),  # any figure is better than none
         ([0.2, float("nan"), 0.1, -1], 1),
     ],
 )
