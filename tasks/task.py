@@ -61,7 +61,12 @@ class Task(Protocol):
 
     @staticmethod
     def transform(
-        settings: DataSettings, *, train: bool, masks: bool = False, others: Indexed[Any] | None = None
+        settings: DataSettings,
+        *,
+        train: bool,
+        masks: bool = False,
+        others: Indexed[Any] | None = None,
+        channels: int = 3,
     ) -> Transform:
         """What makes a sample into tensors.
 
@@ -69,6 +74,7 @@ class Task(Protocol):
             train: augmented, or as it is.
             masks: of the objects too.
             others: what a mosaic takes its other images from.
+            channels: of the images that the backbone takes.
         """
         ...
 

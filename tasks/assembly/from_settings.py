@@ -47,6 +47,7 @@ def build_backbone(settings: BackboneSettings, head: HeadSettings) -> Backbone:
         return create_backbone(
             settings.name,
             norm=settings.norm,
+            in_channels=settings.in_channels,
             drop_path=settings.drop_path,
             output_stride=settings.output_stride or head.output_strides[0],
             **{name: value for name, value in special.items() if value != getattr(defaults, name)},

@@ -43,6 +43,8 @@ class DoctorArguments(Group):
     task: Literal["detection", "segmentation"] = "detection"
     """What is to be learnt from it."""
     data: DataSettings = DataSettings()
+    in_channels: int = Field(3, ge=1)
+    """Of the images, as --backbone.in-channels of the training to come."""
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print everything as JSON instead of tables."""
     fix: UserPath | None = None
@@ -102,6 +104,7 @@ def _parse(argv: Sequence[str]) -> DoctorArguments:
 
 
 def _doctor(arguments: DoctorArguments, console: Console) -> int:
+    from tasks.data import Intensity, Reading
     from tasks.doctor import examine
 
     messages = plain_console(file=sys.stderr) if arguments.as_json else console
@@ -115,6 +118,7 @@ def _doctor(arguments: DoctorArguments, console: Console) -> int:
             arguments.data,
             arguments.annotations,
             detections_per_image=getattr(arguments, "detections_per_image", 0),
+            reading=Reading(arguments.in_channels, Intensity.of(arguments.data.intensity)),
             progress=progress,
         )
     if arguments.as_json:
@@ -199,7 +203,9 @@ def _write_pages(arguments: DoctorArguments, found: "Examination", console: Cons
         console.print(f"{path}: {page[1]}")
     if not arguments.show_augmentations or found.data is None:
         return
-    sheet = augmentation_sheet(found.data, arguments.task, arguments.data, arguments.show_augmentations)
+    sheet = augmentation_sheet(
+        found.data, arguments.task, arguments.data, arguments.show_augmentations, arguments.in_channels
+    )
     if sheet is not None:
         path = _writable(output / "augmentations.jpg")
         sheet.save(path, quality=90)

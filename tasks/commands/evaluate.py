@@ -80,7 +80,7 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
         raise InputError(f"{settings.path}: has no {arguments.split} split (it has {', '.join(data.splits)})")
     loader = Loader(
         data.splits[arguments.split],
-        task.transform(settings, train=False),
+        task.transform(settings, train=False, channels=len(task.backbone.mean)),
         batch_size=settings.batch_size,
         workers=arguments.workers,
     )

@@ -45,7 +45,7 @@ def _parse(argv: list[str]) -> PredictArguments:
 def _predict(arguments: PredictArguments, console: Console) -> int:
     """0, or 1 where an image could not be read and was left out."""
     from backbones import InputError
-    from tasks.data import read_image
+    from tasks.data import read_image, shown
     from tasks.deploy import load_predictor
     from tasks.detection import Detections
     from tasks.drawing import draw_labels, draw_objects
@@ -65,7 +65,7 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
     skipped, results = 0, []
     for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
         try:
-            image = read_image(path, predictor.intensity)
+            image = read_image(path, predictor.reading)
         except InputError as error:
             skipped += 1
             console.print(f"warning: skipped: {error}")
@@ -76,10 +76,10 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
             kept = found.above(thresholds)
             masks = None if kept.masks is None else (mask.numpy() for mask in kept.masks)
             boxes, labels, scores = (tensor.numpy() for tensor in (kept.boxes, kept.labels, kept.scores))
-            draw_objects(image, boxes, labels, scores, predictor.classes, masks).save(target, quality=92)
+            draw_objects(shown(image), boxes, labels, scores, predictor.classes, masks).save(target, quality=92)
             summary = f"{len(scores)} object{'' if len(scores) == 1 else 's'}"
         else:
-            draw_labels(image, found.numpy(), predictor.classes).save(target, quality=92)
+            draw_labels(shown(image), found.numpy(), predictor.classes).save(target, quality=92)
             summary = ", ".join(predictor.classes[label] for label in found.unique().tolist())
         console.print(f"{target}: {summary}")
     if arguments.results is not None:

@@ -23,6 +23,8 @@ class BackboneSettings(Group):
     """Stages held still, from the stem on: 3 or 1-3."""
     norm: Annotated[str, tyro.conf.arg(aliases=["--norm"])] = "batch"
     """batch | sync | group | instance | frozen."""
+    in_channels: int = Field(3, ge=1)
+    """Of the images: 3 is RGB, 1 grey, 4 RGB with opacity; 4 and any other number are also the bands of TIFF files."""
     drop_path: float = Field(0.0, ge=0, lt=1)
     """Stochastic depth: the chance of dropping the last block, rising linearly from 0."""
     output_stride: Literal[8, 16, 32] | None = None

@@ -20,11 +20,13 @@ from tasks.data.masks.mask_files import MaskFile
 from tasks.data.masks.polygons import object_mask, packed_runs
 from tasks.data.masks.rasterizing import rasterized_from
 from tasks.data.masks.samples import MaskedSample
+from tasks.data.reading import AS_RGB, ChannelError, Reading, shown
 from tasks.data.transforms.augmentation import load_augmentation, strictly
 from tasks.data.transforms.resizing import LONG_SIDE_RATIO, fit_within, resize_image, resize_mask
 from tasks.data.transforms.trying import try_augmentation
 
 __all__ = [
+    "AS_RGB",
     "BY_TYPE",
     "CHECKS",
     "IGNORE",
@@ -33,6 +35,7 @@ __all__ = [
     "LONG_SIDE_RATIO",
     "UNREADABLE",
     "Batch",
+    "ChannelError",
     "Check",
     "DataError",
     "DataSet",
@@ -48,6 +51,7 @@ __all__ = [
     "MaskedSample",
     "Objects",
     "Place",
+    "Reading",
     "Sample",
     "SampleTable",
     "Split",
@@ -69,6 +73,7 @@ __all__ = [
     "resize_image",
     "resize_mask",
     "sample_seed",
+    "shown",
     "strictly",
     "try_augmentation",
     "with_classes",

@@ -35,6 +35,7 @@ CHECKS: dict[str, Check] = {
     "image-size": Check("error", "images of another size than annotated", "annotate the images as they are"),
     "image-unclear": Check("error", "names of several images, or of none", "keep one image of a name"),
     "image-outside": Check("error", "images outside the data folder", "copy them into it, or --data.allow-outside"),
+    "image-channels": Check("error", "images of other channels than the backbone takes", "--backbone.in-channels"),
     "image-listed-twice": Check("error", "images listed twice", "keep one entry of each"),
     "annotation-unreadable": Check("error", "unreadable annotations", "correct or remove them"),
     "data-unusable": Check("error", "what keeps the data set from being read", "see what it says"),

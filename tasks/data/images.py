@@ -6,6 +6,7 @@ is dropped, deeper grey becomes 8 bits as data.intensity says.
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from tasks.data.findings import DataError, Finding, Findings
-from tasks.data.intensity import BY_TYPE, Intensity, is_deep
+from tasks.data.reading import AS_RGB, TIFF, ChannelError, Reading, read_bands, size_of_bands
 
 # What a whole file of the kind ends with; cameras and web servers may append something behind it.
 _ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
@@ -29,23 +30,35 @@ UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _ORIENTATION, _TURNED, _ON_SIDE = 0x0112, range(2, 9), range(5, 9)
 
 
-def read_image(path: Path, intensity: Intensity = BY_TYPE) -> NDArray[np.uint8]:
-    """The image as uint8 RGB (H, W, 3).
-
-    Args:
-        intensity: of images of more than 8 bits.
+def read_image(path: Path, reading: Reading = AS_RGB) -> NDArray[np.uint8]:
+    """The image as uint8 (H, W, C), RGB where nothing else is asked for.
 
     Raises:
         InputError: the file is missing, cut short, or no image.
     """
     try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            if is_deep(image):
-                return np.repeat(intensity.levels(np.asarray(image))[:, :, None], 3, axis=2)
-            return np.array(image.convert("RGB"))
+        return _pixels(path, reading)
+    except ChannelError as error:
+        line = f"{path}: {error}; data for another --backbone.in-channels?"
+        raise DataError(Finding("image-channels", line, path)) from None
     except UNREADABLE as error:
         raise _unreadable(path, error) from error
+
+
+def _pixels(path: Path, reading: Reading) -> NDArray[np.uint8]:
+    if reading.takes_bands(path):
+        return reading.of_bands(read_bands(path))
+    try:
+        with Image.open(path) as file:
+            return reading.of_image(ImageOps.exif_transpose(file))
+    except UNREADABLE:
+        bands = None
+        if path.suffix.lower() in TIFF:
+            with suppress(OSError, ValueError):  # which Pillow does not know, such as three of 16 bits
+                bands = read_bands(path)
+        if bands is None:
+            raise
+        return reading.of_bands(bands)
 
 
 def read_image_size(path: Path) -> tuple[int, int]:
@@ -65,6 +78,9 @@ def _header(path: Path) -> tuple[tuple[int, int], str]:
             size = (file.height, file.width) if on_its_side else (file.width, file.height)
             return size, file.format or ""
     except UNREADABLE as error:
+        if path.suffix.lower() in TIFF and path.is_file():
+            with suppress(OSError, ValueError):  # of bands that Pillow does not know
+                return size_of_bands(path), "TIFF"
         raise _unreadable(path, error) from error
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from backbones import InputError
-from tasks.data import BY_TYPE, Intensity, read_image
+from tasks.data import AS_RGB, BY_TYPE, ChannelError, Intensity, Reading, read_image
 
 # Arrays and tensors: (H, W), (H, W, C) or (C, H, W) of 1, 3 or 4 channels; uint8, uint16, or floats from 0 to 1.
 ImageInput = str | os.PathLike[str] | Image.Image | NDArray[Any] | torch.Tensor
@@ -26,38 +27,46 @@ def is_one(images: Any) -> bool:
 
 
 def as_images(
-    images: Iterable[ImageInput] | ImageInput, intensity: Intensity = BY_TYPE
+    images: Iterable[ImageInput] | ImageInput, reading: Reading = AS_RGB
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Each image's name and its pixels, uint8 RGB (H, W, 3).
-
-    Args:
-        intensity: of files and arrays of more than 8 bits.
+    """Each image's name and its pixels, uint8 (H, W, C), RGB where nothing else is asked for.
 
     Raises:
         InputError: one is no image, or none that can be read.
     """
     for number, image in enumerate([images] if is_one(images) else images):  # type: ignore[arg-type]
         if isinstance(image, (str, os.PathLike)):
-            yield str(image), read_image(Path(image), intensity)
+            yield str(image), read_image(Path(image), reading)
         else:
             name = f"image {number}"
-            yield name, _pixels(image, name, intensity)
+            yield name, _pixels(image, name, reading)
 
 
-def _pixels(image: Any, name: str, intensity: Intensity) -> NDArray[np.uint8]:
+def _pixels(image: Any, name: str, reading: Reading) -> NDArray[np.uint8]:
     if isinstance(image, Image.Image):
-        if image.mode in ("I", "F") and intensity == BY_TYPE:
+        if image.mode in ("I", "F") and reading.intensity == BY_TYPE:
             raise InputError(f"{name}: a PIL image of mode {image.mode}; give one of 8 or 16 bits")
-        if image.mode.startswith(("I", "F")):
-            return _as_rgb(intensity.levels(np.asarray(ImageOps.exif_transpose(image)))[:, :, None])
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        with _naming(name):
+            return reading.of_image(ImageOps.exif_transpose(image))
     if isinstance(image, torch.Tensor):
         image = image.detach().cpu().numpy()
     if not isinstance(image, np.ndarray):
         raise InputError(
             f"{name}: {type(image).__name__} is no image; wanted are a path, a PIL image, an array or a tensor"
         )
-    return _as_rgb(_as_uint8(_channels_last(image, name), name, intensity))
+    if reading.channels not in (1, 3):
+        with _naming(name):
+            return reading.of_bands(image)
+    levels = _as_rgb(_as_uint8(_channels_last(image, name), name, reading.intensity))
+    return levels if reading.channels == 3 else reading.of_image(Image.fromarray(levels))
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ChannelError as error:
+        raise InputError(f"{name}: {error}") from None
 
 
 def _channels_last(image: NDArray[Any], name: str) -> NDArray[Any]:

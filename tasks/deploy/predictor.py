@@ -13,7 +13,7 @@ from torch import Tensor
 from backbones import InputError
 from tasks.assembly import data_of, task_from_checkpoint
 from tasks.config import DataSettings
-from tasks.data import Batch, Intensity
+from tasks.data import Batch, Intensity, Reading
 from tasks.deploy.inputs import ImageInput, as_images, is_one
 from tasks.detection import THRESHOLD
 from tasks.task import Task
@@ -30,7 +30,7 @@ class Predictor:
         thresholds: for each class the score that gave the best F1 on the validation images; 0.5 where that is not
             known.
         finds_objects: whether it gives `Detections`, not labels.
-        intensity: how images of more than 8 bits are read, as they were in training.
+        reading: the channels of images, and the levels of deep ones, as they were in training.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class Predictor:
         self.classes = task.classes
         self.finds_objects = task.name == "detection"
         self.thresholds = tuple(metrics.get(f"{THRESHOLD}/{name}", _USUAL_THRESHOLD) for name in task.classes)
-        self.intensity = Intensity.of(data.intensity)
+        self.reading = Reading(len(task.backbone.mean), Intensity.of(data.intensity))
         self._task = task
         self._device = device
         self._precision = precision
         self._batch_size = batch_size
-        self._transform = task.transform(data, train=False)
+        self._transform = task.transform(data, train=False, channels=self.reading.channels)
         task.model.to(device).to(memory_format=torch.channels_last).eval()
 
     def __call__(self, images: Iterable[ImageInput] | ImageInput) -> Any:
@@ -67,7 +67,7 @@ class Predictor:
         Raises:
             InputError: something is no image that can be read.
         """
-        named = as_images(images, self.intensity)
+        named = as_images(images, self.reading)
         found = [one for batch in _batches(named, self._batch_size) for one in self._predict(batch)]
         return found[0] if is_one(images) else found
 

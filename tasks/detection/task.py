@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from backbones import Backbone, InputError, naming_small_images
 from tasks.config import DataSettings, DetectorSettings
-from tasks.data import Batch, Indexed, Intensity, Sample
+from tasks.data import Batch, Indexed, Intensity, Reading, Sample
 from tasks.detection.detections import Detections, to_original
 from tasks.detection.metric import CocoMetric, Evaluator
 from tasks.detection.padding import padded_size
@@ -44,12 +44,17 @@ class DetectionTask:
 
     @staticmethod
     def transform(
-        settings: DataSettings, *, train: bool, masks: bool = False, others: Indexed[Sample] | None = None
+        settings: DataSettings,
+        *,
+        train: bool,
+        masks: bool = False,
+        others: Indexed[Sample] | None = None,
+        channels: int = 3,
     ) -> DetectionTransform:
         """What makes a sample into tensors: augmented to train on, or as it is; see `tasks.task.Task`."""
         augment = settings.augment if train else "none"
-        intensity = Intensity.of(settings.intensity)
-        return DetectionTransform(settings.image_size, augment, masks=masks, others=others, intensity=intensity)
+        reading = Reading(channels, Intensity.of(settings.intensity))
+        return DetectionTransform(settings.image_size, augment, masks=masks, others=others, reading=reading)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         # The background is label 0 to torchvision.

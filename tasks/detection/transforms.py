@@ -12,11 +12,11 @@ from torch import Tensor
 
 from backbones import InputError
 from tasks.data import (
-    BY_TYPE,
+    AS_RGB,
     LONG_SIDE_RATIO,
     Image,
     Indexed,
-    Intensity,
+    Reading,
     Sample,
     fit_within,
     load_augmentation,
@@ -43,7 +43,7 @@ class DetectionTransform:
         augment: the name or file of an augmentation, see `load_augmentation`.
         masks: give the objects' masks too.
         others: what a mosaic takes its other images from.
-        intensity: how images of more than 8 bits are read.
+        reading: the channels of images, and the levels of deep ones.
 
     Raises:
         InputError: there is no such augmentation, or it loses the masks.
@@ -56,9 +56,9 @@ class DetectionTransform:
         *,
         masks: bool = False,
         others: Indexed[Sample] | None = None,
-        intensity: Intensity = BY_TYPE,
+        reading: Reading = AS_RGB,
     ) -> None:
-        self.intensity = intensity
+        self.reading = reading
         steps = load_augmentation(augment, side, hidden=0)
         self._changes = bool(steps)
         if masks and any(isinstance(step, A.Mosaic) for step in steps):
@@ -79,7 +79,7 @@ class DetectionTransform:
             (n,) int64 from 0, "crowd_boxes" (m, 4) and, where they are asked for, "masks" (n, H, W) uint8; and the
             original (height, width).
         """
-        image = sample.read(self.intensity)
+        image = sample.read(self.reading)
         samples = [sample, *self._partners(seed)]
         masks = _masks_of(sample) if self.masks else None
         transformed = self.apply(image, sample.boxes, seed, masks, samples[1:])
@@ -115,7 +115,7 @@ class DetectionTransform:
         if masks is not None and len(masks):
             data["masks"] = masks
         if self._others is not None:
-            data["mosaic_metadata"] = _tiles(partners, len(boxes), self.intensity)
+            data["mosaic_metadata"] = _tiles(partners, len(boxes), self.reading)
         result = pipeline(**data)
         kept = np.asarray(result["kept"], np.int64).reshape(-1)
         moved = Transformed(result["image"], np.asarray(result["bboxes"], np.float64).reshape(-1, 4), kept)
@@ -185,11 +185,11 @@ def _masks_of(sample: Sample) -> NDArray[np.uint8]:
     return np.stack(masks).astype(np.uint8) if masks else np.zeros((0, sample.size[1], sample.size[0]), np.uint8)
 
 
-def _tiles(partners: Sequence[Sample], first: int, intensity: Intensity) -> list[dict[str, Any]]:
+def _tiles(partners: Sequence[Sample], first: int, reading: Reading) -> list[dict[str, Any]]:
     tiles = []
     for partner in partners:
         kept = np.arange(first, first + len(partner.boxes))
-        tiles.append({"image": partner.read(intensity), "bboxes": partner.boxes, "kept": kept})
+        tiles.append({"image": partner.read(reading), "bboxes": partner.boxes, "kept": kept})
         first += len(partner.boxes)
     return tiles
 

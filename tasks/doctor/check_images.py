@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tasks.data import (
     IMAGE_SUFFIXES,
@@ -15,6 +17,7 @@ from tasks.data import (
     DataError,
     DataSet,
     Finding,
+    Reading,
     check_size,
     is_turned,
     read_image,
@@ -35,7 +38,7 @@ class _Look:
     kinds: frozenset[str]
 
 
-def image_findings(data: DataSet[Any], progress: Progress) -> list[Finding]:
+def image_findings(data: DataSet[Any], progress: Progress, reading: Reading) -> list[Finding]:
     """Everything about the files alone; each is read whole."""
     known = {finding.image for finding in data.findings}  # the reader may have left some out
     files = [
@@ -45,7 +48,7 @@ def image_findings(data: DataSet[Any], progress: Progress) -> list[Finding]:
         if isinstance(sample.source, Path)
     ]
     with ThreadPoolExecutor() as pool:  # decoding leaves Python's lock alone
-        looks = list(progress(pool.map(_look, *zip(*files, strict=True)), "images")) if files else []
+        looks = list(progress(pool.map(partial(_look, reading), *zip(*files, strict=True)), "images")) if files else []
     found = [finding for look in looks for finding in look.findings]
     grey = [look for look in looks if "image-grey" in look.kinds]
     for look in looks:
@@ -54,10 +57,10 @@ def image_findings(data: DataSet[Any], progress: Progress) -> list[Finding]:
     return found + list(_copies(looks)) + list(_unlisted({look.path for look in looks}, known))
 
 
-def _look(split: str, path: Path, annotated: tuple[int, int] | None) -> _Look:
+def _look(reading: Reading, split: str, path: Path, annotated: tuple[int, int] | None) -> _Look:
     try:
         digest = hashlib.blake2b(path.read_bytes()).digest()
-        image = read_image(path)
+        image = read_image(path, reading)
         if annotated is not None:
             check_size(path, (image.shape[1], image.shape[0]), annotated)
         return _Look(split, path, digest, (), frozenset(_kinds(path)))
@@ -68,7 +71,7 @@ def _look(split: str, path: Path, annotated: tuple[int, int] | None) -> _Look:
 
 
 def _kinds(path: Path) -> Iterator[str]:
-    with Image.open(path) as file:
+    with suppress(UnidentifiedImageError), Image.open(path) as file:  # bands that Pillow does not know are of no kind
         if is_turned(file):
             yield "image-turned"
         if file.mode == "P":

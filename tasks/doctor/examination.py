@@ -7,6 +7,7 @@ from typing import Any
 from backbones import InputError
 from tasks.config import Annotations, DataSettings
 from tasks.data import (
+    AS_RGB,
     CHECKS,
     LEVELS,
     Check,
@@ -15,6 +16,7 @@ from tasks.data import (
     Finding,
     Findings,
     LayoutError,
+    Reading,
     SampleTable,
     open_data,
 )
@@ -64,6 +66,7 @@ def examine(
     annotations: Annotations = "boxes",
     *,
     detections_per_image: int = 100,
+    reading: Reading = AS_RGB,
     progress: Progress = lambda items, _what: items,
 ) -> Examination:
     """Look at every image and every annotation.
@@ -71,6 +74,7 @@ def examine(
     Args:
         annotations: what is to be learnt from.
         detections_per_image: how many objects of an image can be found.
+        reading: the channels of the images, and the levels of deep ones.
         progress: passes items through, for a progress bar; its second argument says what they are.
 
     Raises:
@@ -84,7 +88,7 @@ def examine(
     except InputError as error:
         finding = error.finding if isinstance(error, DataError) else Finding("data-unusable", str(error))
         return Examination(None, _grouped([*findings.found, finding]), {})
-    found = [*findings.found, *image_findings(data, progress)]
+    found = [*findings.found, *image_findings(data, progress, reading)]
     if annotations == "masks":
         counts, images, more = mask_findings(data, progress)
         found += [*more, *class_findings(data.classes, counts, images)]

@@ -10,7 +10,7 @@ from PIL import Image
 from backbones import InputError
 from tasks.assembly import find_task
 from tasks.config import DataSettings
-from tasks.data import LEVELS, DataSet, Finding, read_image, sample_seed
+from tasks.data import LEVELS, DataSet, Finding, read_image, sample_seed, shown
 from tasks.doctor.examination import Examination
 from tasks.drawing import class_colour, contact_sheet, draw_boxes, draw_labels
 from tasks.report import image_page
@@ -56,12 +56,14 @@ def _with_boxes(path: Path, findings: list[Finding]) -> Image.Image | None:
     return draw_boxes(image, [(box, "", _RED) for box in finite])
 
 
-def augmentation_sheet(data: DataSet[Any], task: str, settings: DataSettings, count: int) -> Image.Image | None:
+def augmentation_sheet(
+    data: DataSet[Any], task: str, settings: DataSettings, count: int, channels: int
+) -> Image.Image | None:
     """The first images of train, a row each: as they are, and as they will be seen in the first epochs; None where
     none of them can be read."""
     train = data.splits["train"]
-    plain = find_task(task).transform(settings, train=False)
-    augmented = find_task(task).transform(settings, train=True, others=train)
+    plain = find_task(task).transform(settings, train=False, channels=channels)
+    augmented = find_task(task).transform(settings, train=True, others=train, channels=channels)
     rows = []
     for index in range(min(count, len(train))):
         with contextlib.suppress(InputError):  # the findings name it
@@ -72,7 +74,7 @@ def augmentation_sheet(data: DataSet[Any], task: str, settings: DataSettings, co
 
 def _annotated(transform: Any, data: DataSet[Any], index: int, epoch: int) -> Image.Image:
     tensor, target, _ = transform(data.splits["train"][index], sample_seed(0, epoch, index))
-    image = tensor.permute(1, 2, 0).numpy()
+    image = shown(tensor.permute(1, 2, 0).numpy())
     if "mask" in target:
         # An image as it is may have been scaled for the model; its mask is evaluated as it was.
         size = (image.shape[1], image.shape[0])

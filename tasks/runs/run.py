@@ -13,7 +13,16 @@ from rich.console import Console
 from backbones import InputError
 from tasks.assembly import describe, task_from_settings
 from tasks.config import Group, SegmentationData, Settings, flag_paths, merge, spell_out
-from tasks.data import DataSet, Intensity, Loader, epoch_repeat_factors, found_range, open_data, try_augmentation
+from tasks.data import (
+    DataSet,
+    Intensity,
+    Loader,
+    Reading,
+    epoch_repeat_factors,
+    found_range,
+    open_data,
+    try_augmentation,
+)
 from tasks.deploy import Predictor, load_predictor
 from tasks.runs.console import plain_console
 from tasks.runs.environment import environment
@@ -151,7 +160,8 @@ def _with_intensity(settings: Settings, data: DataSet[Any], console: Console) ->
 
 def _try_augmentation(settings: Settings, task: Task, data: DataSet[Any]) -> None:
     """On the first image of train, at the size that it trains at."""
-    image = data.splits["train"][0].read(Intensity.of(settings.data.intensity))
+    reading = Reading(settings.backbone.in_channels, Intensity.of(settings.data.intensity))
+    image = data.splits["train"][0].read(reading)
     image = task.transform(settings.data, train=False).resize(image)
     if isinstance(settings.data, SegmentationData):  # crops, padded where the image is smaller
         side = settings.data.image_size
@@ -170,7 +180,7 @@ def _loader(settings: Settings, task: Task, data: DataSet[Any], split: str, cons
     masks = train and settings.head.finds_masks
     return Loader(
         samples,
-        task.transform(given, train=train, masks=masks, others=samples),
+        task.transform(given, train=train, masks=masks, others=samples, channels=settings.backbone.in_channels),
         batch_size=given.batch_size,
         workers=given.workers,
         seed=settings.seed,

@@ -47,7 +47,7 @@ def _smallest(settings: Settings, task: Task, loader: Loader, split: str) -> tup
         return None
     sizes = loader.samples.sizes
     width, height = sizes[np.argmin(sizes.max(axis=1) / sizes.min(axis=1))]  # what is longer has more cells
-    resized = task.transform(given, train=False).resize(np.zeros((height, width, 3), np.uint8))
+    resized = task.transform(given, train=False).resize(np.zeros((height, width, len(task.backbone.mean)), np.uint8))
     return resized.shape[0], resized.shape[1]
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from backbones import Backbone, InputError, Normalize, naming_small_images
 from tasks.config import DataSettings, SegmentationData, SegmenterSettings
-from tasks.data import Batch, Indexed, Intensity, MaskedSample
+from tasks.data import Batch, Indexed, Intensity, MaskedSample, Reading
 from tasks.segmentation.inference import mirrored, windowed
 from tasks.segmentation.losses import SegmentationLoss, deep_supervision_weights
 from tasks.segmentation.metric import SegmentationMetric
@@ -68,14 +68,19 @@ class SegmentationTask:
 
     @staticmethod
     def transform(
-        settings: DataSettings, *, train: bool, masks: bool = False, others: Indexed[MaskedSample] | None = None
+        settings: DataSettings,
+        *,
+        train: bool,
+        masks: bool = False,
+        others: Indexed[MaskedSample] | None = None,
+        channels: int = 3,
     ) -> SegmentationTransform:
         """What makes a sample into tensors: augmented to train on, or as it is; see `tasks.task.Task`."""
         assert isinstance(settings, SegmentationData)
         augment = settings.augment if train else "none"
-        intensity = Intensity.of(settings.intensity)
+        reading = Reading(channels, Intensity.of(settings.intensity))
         return SegmentationTransform(
-            settings.image_size, train, settings.fit, augment, settings.balanced_crops, intensity
+            settings.image_size, train, settings.fit, augment, settings.balanced_crops, reading
         )
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from backbones import InputError
 from tasks.data import (
-    BY_TYPE,
+    AS_RGB,
     IGNORE,
     Image,
-    Intensity,
     Labels,
     MaskedSample,
+    Reading,
     load_augmentation,
     resize_image,
     resize_mask,
@@ -32,7 +32,7 @@ class SegmentationTransform:
         fit: "crop": images keep their scale; "resize": they are scaled first until their short side is `side`.
         augment: the name or file of an augmentation, see `load_augmentation`.
         balanced: crops are centred on a pixel of a class chosen from those in the image, each as likely.
-        intensity: how images of more than 8 bits are read.
+        reading: the channels of images, and the levels of deep ones.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class SegmentationTransform:
         fit: str = "crop",
         augment: str = "none",
         balanced: bool = False,
-        intensity: Intensity = BY_TYPE,
+        reading: Reading = AS_RGB,
     ) -> None:
-        self.intensity = intensity
+        self.reading = reading
         self.side = side
         self.train = train
         self.fit = fit
@@ -62,7 +62,7 @@ class SegmentationTransform:
             The image, uint8 (3, H, W); the target with "mask", uint8 labels: of the crop in training, otherwise of
             the original image; and the original (height, width).
         """
-        image, mask = sample.read(self.intensity), sample.mask.labels()
+        image, mask = sample.read(self.reading), sample.mask.labels()
         original = image.shape[:2]
         if mask.shape != original:
             raise InputError(

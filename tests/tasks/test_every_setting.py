@@ -154,6 +154,7 @@ BACKBONE: dict[str, Change] = {
     "weights": ("{weights}", "model", ""),
     "freeze": ("1-3", "model", "--backbone.weights {weights}"),
     "norm": ("group", "model", ""),
+    "in_channels": ("1", "model", ""),
     "drop_path": ("0.3", "model", ""),
     "output_stride": ("16", "model", "--task segmentation --head deeplabv3"),
     "deformable_stages": ("4", "model", "--backbone resnet50"),

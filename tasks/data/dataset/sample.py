@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
+from backbones import InputError
 from tasks.data.images import check_size, read_image
-from tasks.data.intensity import BY_TYPE, Intensity
+from tasks.data.reading import AS_RGB, ChannelError, Reading
 
 Image = NDArray[np.uint8]
 
@@ -19,13 +21,14 @@ class Renderable(Protocol):
     def render(self) -> Image: ...
 
 
-def read_source(source: Path | Renderable, intensity: Intensity) -> Image:
-    """The image as uint8 RGB (H, W, 3).
-
-    Args:
-        intensity: of files of more than 8 bits.
-    """
-    return read_image(source, intensity) if isinstance(source, Path) else source.render()
+def read_source(source: Path | Renderable, reading: Reading) -> Image:
+    """The image as uint8 (H, W, C); what is rendered is RGB."""
+    if isinstance(source, Path):
+        return read_image(source, reading)
+    try:
+        return reading.of_image(PIL.Image.fromarray(source.render()))
+    except ChannelError as error:
+        raise InputError(f"the built-in image {error}") from None
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,13 @@ class Sample:
         """What messages call it."""
         return str(self.file or self.name)
 
-    def read(self, intensity: Intensity = BY_TYPE) -> Image:
-        """The image as uint8 RGB (H, W, 3).
-
-        Args:
-            intensity: of images of more than 8 bits.
+    def read(self, reading: Reading = AS_RGB) -> Image:
+        """The image as uint8 (H, W, C), RGB where nothing else is asked for.
 
         Raises:
             InputError: the file is unreadable, or not of the size that its annotation gives.
         """
-        image = read_source(self.source, intensity)
+        image = read_source(self.source, reading)
         if isinstance(self.source, Path):
             check_size(self.source, (image.shape[1], image.shape[0]), self.size)
         return image

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tasks.data.dataset.sample import Renderable, read_source
 from tasks.data.dataset.splits import Indexed
-from tasks.data.intensity import BY_TYPE, Intensity
 from tasks.data.masks.labels import IGNORE, Mask, RelabelledMask
+from tasks.data.reading import AS_RGB, Reading
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,9 @@ class MaskedSample:
         """Of the image, unless it is rendered."""
         return self.source if isinstance(self.source, Path) else None
 
-    def read(self, intensity: Intensity = BY_TYPE) -> NDArray[np.uint8]:
-        """The image as uint8 RGB (H, W, 3).
-
-        Args:
-            intensity: of images of more than 8 bits.
-        """
-        return read_source(self.source, intensity)
+    def read(self, reading: Reading = AS_RGB) -> NDArray[np.uint8]:
+        """The image as uint8 (H, W, C), RGB where nothing else is asked for."""
+        return read_source(self.source, reading)
 
 
 @dataclass(frozen=True)

@@ -31,4 +31,5 @@ def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.ui
 def _resized(array: NDArray[np.uint8], size: tuple[int, int], interpolation: int) -> NDArray[np.uint8]:
     if array.shape[:2] == size:
         return array
-    return cv2.resize(array, (size[1], size[0]), interpolation=interpolation)  # type: ignore[return-value]
+    resized = cv2.resize(array, (size[1], size[0]), interpolation=interpolation)
+    return resized.reshape(*size, *array.shape[2:])  # type: ignore[return-value] # OpenCV drops a single channel

@@ -13,7 +13,7 @@ from tasks import load_predictor
 from tasks.commands.evaluate import main as evaluate
 from tasks.commands.train import main as train
 from tasks.config import SegmentationData, SettingsError
-from tasks.data import Intensity, found_range, read_image
+from tasks.data import Intensity, Reading, found_range, read_image
 
 
 def _saved(folder: Path, *values: float, dtype: type, suffix: str = ".tif") -> Path:
@@ -37,7 +37,7 @@ def _saved(folder: Path, *values: float, dtype: type, suffix: str = ".tif") -> P
     ],
 )
 def test_levels(values: list[float], dtype: type, setting: str, levels: list[int], tmp_path: Path) -> None:
-    image = read_image(_saved(tmp_path, *values, dtype=dtype), Intensity.of(setting))
+    image = read_image(_saved(tmp_path, *values, dtype=dtype), Reading(intensity=Intensity.of(setting)))
     assert image.dtype == np.uint8
     assert image[0, :, 0].tolist() == levels
     assert (image == image[..., :1]).all()
@@ -114,4 +114,4 @@ def test_a_range_is_kept_with_the_model(tmp_path: Path, capsys: pytest.CaptureFi
     image = tmp_path / "deep/images/0.png"
     from_array = predictor(np.asarray(Image.open(image)).astype(np.uint16))
     assert (predictor(image) == from_array).all()
-    assert (predictor(read_image(image, Intensity.of("0,4095"))) == from_array).all()
+    assert (predictor(read_image(image, Reading(intensity=Intensity.of("0,4095")))) == from_array).all()

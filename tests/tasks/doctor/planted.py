@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 from tasks.config import Annotations
@@ -86,6 +87,14 @@ def _with_images(folder: Path, annotate: Callable[[str, Sequence[Box]], None]) -
 
 def _written(file: Path, content: Any) -> None:
     file.write_text(json.dumps(content))
+
+
+def _bands(path: Path) -> None:
+    """A TIFF of five bands under the name of an image."""
+    path.unlink()
+    file = path.with_suffix(".tif")
+    tifffile.imwrite(file, np.zeros((HEIGHT, WIDTH, 5), np.uint8), photometric="minisblack", planarconfig="contig")
+    edit("train", lambda content: content["images"][0].update(file_name=file.name))(path.parents[1])
 
 
 def _two_of_a_name(folder: Path) -> None:
@@ -378,6 +387,7 @@ PLANTED: dict[str, tuple[str, Callable[[Path], Any], set[str]]] = {
         in_text("train/t0.json", '[[4, 6], [30, 40]], "shape_type": "rectangle"', '[[4, 6]], "shape_type": "point"'),
         {"shape-no-area"},
     ),
+    "five bands for a backbone of colours": ("coco", lambda d: _bands(d / "train/t0.jpg"), {"image-channels"}),
     "an image outside the folder": (
         "coco",
         _both(
