@@ -104,7 +104,7 @@ def _parse(argv: Sequence[str]) -> DoctorArguments:
 
 
 def _doctor(arguments: DoctorArguments, console: Console) -> int:
-    from tasks.data import Intensity, Reading
+    from tasks.data import Reading
     from tasks.doctor import examine
 
     messages = plain_console(file=sys.stderr) if arguments.as_json else console
@@ -118,7 +118,7 @@ def _doctor(arguments: DoctorArguments, console: Console) -> int:
             arguments.data,
             arguments.annotations,
             detections_per_image=getattr(arguments, "detections_per_image", 0),
-            reading=Reading(arguments.in_channels, Intensity.of(arguments.data.intensity)),
+            reading=Reading(arguments.in_channels),
             progress=progress,
         )
     if arguments.as_json:

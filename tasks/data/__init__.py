@@ -9,8 +9,8 @@ from tasks.data.folders.texts import read_text, read_xml
 from tasks.data.folders.tree import LayoutError
 from tasks.data.formats.converting import convert
 from tasks.data.formats.opening import open_data
-from tasks.data.images import IMAGE_SUFFIXES, UNREADABLE, check_size, is_turned, read_image
-from tasks.data.intensity import BY_TYPE, Intensity, found_range
+from tasks.data.images import IMAGE_SUFFIXES, check_size, is_turned, read_image
+from tasks.data.intensity import BY_TYPE, UNREADABLE, Intensity, found_range
 from tasks.data.loading.batch import Batch
 from tasks.data.loading.loader import Loader
 from tasks.data.loading.sampling import epoch_repeat_factors

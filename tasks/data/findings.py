@@ -167,6 +167,12 @@ class Findings:
             raise DataError(finding)
         self.found.append(finding)
 
+    @property
+    def left_out(self) -> str:
+        """What has been left out so far, for a message; empty where nothing has."""
+        dropped = [finding.message for finding in self.found if finding.level == "dropped"]
+        return f" ({len(dropped)} were left out, the first: {dropped[0]})" if dropped else ""
+
     @contextmanager
     def skipping(self) -> Iterator[None]:
         """Leave the block at an error in it: for good in a training, otherwise with the error kept."""

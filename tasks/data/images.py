@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from tasks.data.findings import DataError, Finding, Findings
+from tasks.data.intensity import UNREADABLE
 from tasks.data.reading import AS_RGB, TIFF, ChannelError, Reading, read_bands, size_of_bands
 
 # What a whole file of the kind ends with; cameras and web servers may append something behind it.
@@ -24,8 +25,6 @@ Size = tuple[float, float]
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm"}
 )
-# What Pillow raises where a file is no image, a broken one, or absurdly large.
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 # EXIF: orientations 2 to 8 are turned or mirrored, from 5 on they lie on their side; all else is none.
 _ORIENTATION, _TURNED, _ON_SIDE = 0x0112, range(2, 9), range(5, 9)
 

@@ -1,6 +1,7 @@
 """How the grey levels of deep images, of more than 8 bits, become 0 to 255."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ AUTO, FULL, PERCENTILE = "auto", "full", "percentile"
 _DEEP_MODES = ("I", "F")  # and I;16 in its variants
 _OUTER = (0.5, 99.5)  # percentiles of an image, between which its levels are spread
 _LOOKED_AT = 64  # images, to find their range
+_HOT = (0.01, 99.99)  # percentiles beyond which single pixels are broken
+# What Pillow raises where a file is no image, a broken one, or absurdly large.
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _LEAST_BITS, _WORD = 8, 65535
 
 
@@ -58,26 +62,36 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode.startswith(_DEEP_MODES)
 
 
-def found_range(files: Iterable[Path]) -> str | None:
-    """The setting for the first of some images: whole numbers from 0 to what so many bits hold, others from 0 to 1, or
-    between the least and the largest. None where none is deep, or readable."""
+def found_range(files: Sequence[Path]) -> str | None:
+    """The setting for some images: whole numbers from 0 to what so many bits hold, others from 0 to 1, or between the
+    least and the largest. Some of the deep ones are looked at, evenly spread; single hot pixels count for nothing. None
+    where none is deep, or readable."""
+    deep = [file for file in files if _is_deep_file(file)]
     least, most, whole = np.inf, -np.inf, True
-    for _, file in zip(range(_LOOKED_AT), files, strict=False):
+    for file in deep[:: max(1, len(deep) // _LOOKED_AT)]:
         try:
             with Image.open(file) as image:
-                if not is_deep(image):
-                    continue
                 values = np.asarray(image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        except UNREADABLE:
             continue  # which is said when it is read to train on
         finite = values[np.isfinite(values)]
         if len(finite):
-            least, most = min(least, float(finite.min())), max(most, float(finite.max()))
+            low, high = np.percentile(finite, _HOT, method="nearest")
+            least, most = min(least, float(low)), max(most, float(high))
             whole = whole and not np.issubdtype(values.dtype, np.floating)
-    if least > most:
+    if least > most or (least == most and not whole):
         return None
     if whole and least >= 0:
-        return f"0,{2 ** max(_LEAST_BITS, int(most).bit_length()) - 1}"
+        return f"0,{2 ** max(_LEAST_BITS, math.ceil(most).bit_length()) - 1}"
     if least >= 0 and most <= 1:
         return "0,1"
-    return f"{least:g},{most:g}"
+    low_text, high_text = f"{least:.9g}", f"{most:.9g}"
+    return f"{low_text},{high_text}" if float(low_text) < float(high_text) else None
+
+
+def _is_deep_file(file: Path) -> bool:
+    try:
+        with Image.open(file) as image:
+            return is_deep(image)
+    except UNREADABLE:
+        return False

@@ -59,14 +59,15 @@ def fix(findings: Iterable[Finding], folders: Sequence[Path], output: Path) -> l
             if finding.check in _REMOVED:
                 wrong[finding.place.position] = _TURNED if _is_turned(finding) else finding.check
     targets = {file: _target(file, folders, output) for file in places}
+    counts = Counter(targets.values())
     for target in targets.values():
-        if target.exists() or list(targets.values()).count(target) > 1:
+        if target.exists() or counts[target] > 1:
             raise InputError(f"{target}: exists already; give --fix a new folder")
     written = []
     try:
         for file, target in targets.items():
             target.parent.mkdir(parents=True, exist_ok=True)
-            written.append(Correction(target, _WRITERS[file.suffix](file, places[file], target)))
+            written.append(Correction(target, _WRITERS[file.suffix.lower()](file, places[file], target)))
     except OSError as error:
         raise InputError(f"{output}: cannot be written to: {error.strerror}") from None
     return sorted(written, key=lambda one: one.file)
@@ -108,7 +109,7 @@ def _coco(file: Path, wrong: Mapping[int, str], target: Path) -> Counter[str]:
         key = _frozen([item.get(name) for name in ("image_id", "category_id", "bbox", "segmentation")])
         why = wrong.get(position)
         if why == _TURNED:
-            x, y, width, height = item["bbox"]
+            x, y, width, height = map(float, item["bbox"])
             item = item | {"bbox": [min(x, x + width), min(y, y + height), abs(width), abs(height)]}
             done[why] += 1
         elif why is not None and (why != "box-twice" or key in seen):
@@ -152,9 +153,17 @@ def _put_right(item: ElementTree.Element) -> None:
 
 def _yolo(file: Path, wrong: Mapping[int, str], target: Path) -> Counter[str]:
     lines = read_text(file).splitlines(keepends=True)
-    kept = (line for position, line in enumerate(lines) if position not in wrong)
+    kept: list[str] = []
+    done: Counter[str] = Counter()
+    for position, line in enumerate(lines):
+        why = wrong.get(position)
+        # The same box may be around two polygons: only equal lines are second copies.
+        if why is not None and (why != "box-twice" or line.strip() in {other.strip() for other in kept}):
+            done[why] += 1
+        else:
+            kept.append(line)
     target.write_text("".join(kept), encoding="utf-8")
-    return Counter(wrong.values())
+    return done
 
 
 _WRITERS: dict[str, Callable[[Path, Mapping[int, str], Path], Counter[str]]] = {

@@ -10,7 +10,7 @@ from PIL import Image
 from backbones import InputError
 from tasks.assembly import find_task
 from tasks.config import DataSettings
-from tasks.data import LEVELS, DataSet, Finding, read_image, sample_seed, shown
+from tasks.data import LEVELS, DataSet, Finding, found_range, read_image, sample_seed, shown
 from tasks.doctor.examination import Examination
 from tasks.drawing import class_colour, contact_sheet, draw_boxes, draw_labels
 from tasks.report import image_page
@@ -62,6 +62,8 @@ def augmentation_sheet(
     """The first images of train, a row each: as they are, and as they will be seen in the first epochs; None where
     none of them can be read."""
     train = data.splits["train"]
+    if settings.intensity == "auto" and (found := found_range([one.file for one in train if one.file is not None])):
+        settings = settings.model_copy(update={"intensity": found})
     plain = find_task(task).transform(settings, train=False, channels=channels)
     augmented = find_task(task).transform(settings, train=True, others=train, channels=channels)
     rows = []

@@ -149,8 +149,7 @@ def _with_intensity(settings: Settings, data: DataSet[Any], console: Console) ->
     """With the range of deep images in train, where that is to be found: it is kept with the model."""
     if settings.data.intensity != "auto":
         return settings
-    files = (sample.file for sample in data.splits["train"] if sample.file is not None)
-    found = found_range(files)
+    found = found_range([sample.file for sample in data.splits["train"] if sample.file is not None])
     if found is None:
         return settings
     low, high = found.split(",")

@@ -144,6 +144,7 @@ DATA: dict[str, dict[str, Change]] = {
     | {
         "fit": ("resize", "batches", "--image-size 32"),
         "balanced_crops": ("True", "batches", "--image-size 32"),
+        "keep": ("0 1", "text", ""),
         "classes": ("soil nucleus dirt", "text", ""),
         "ignore_index": ("2", "batches", ""),
         "mask_threshold": ("2", "batches", ""),

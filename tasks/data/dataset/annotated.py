@@ -96,10 +96,8 @@ def data_set(
     _report_again(splits, findings)
     classes = tuple(sorted({item.name for one in splits["train"] for item in one.objects}))
     if not classes:
-        line = (
-            f"{tree.folder}: no object on any of the {len(splits['train'])} images of train; there is nothing to learn"
-        )
-        raise DataError(Finding("class-none", line))
+        what = f"no object on any of the {len(splits['train'])} images of train{findings.left_out}"
+        raise DataError(Finding("class-none", f"{tree.folder}: {what}; there is nothing to learn"))
     tables = {split: _table(splits[split], classes, polygons, findings) for split in SPLITS if split in splits}
     return DataSet(layout, classes, tables, tuple(findings.found))
 

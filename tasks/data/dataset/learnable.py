@@ -14,6 +14,7 @@ from tasks.data.masks.samples import MaskedSample
 
 _LEAST_POLYGON = 24  # characters; what is shorter is looked into
 _LEAST_CORNERS = 6  # numbers
+_TWO = 2  # classes, which a mask must have to learn anything from
 
 
 def report_missing_polygons(data: DataSet[Any], findings: Findings) -> None:
@@ -28,7 +29,7 @@ def report_missing_polygons(data: DataSet[Any], findings: Findings) -> None:
         if samples.segmentations is None:
             lacking = np.arange(len(samples.labels))
         else:
-            short = np.flatnonzero(samples.segmentations.lengths() < _LEAST_POLYGON)
+            short = np.flatnonzero((samples.segmentations.lengths() < _LEAST_POLYGON) & ~samples.crowd)
             texts = samples.segmentations
             lacking = np.array([number for number in short.tolist() if _is_empty(texts.raw(number))], np.int64)
         if not len(lacking):
@@ -63,30 +64,29 @@ def report_nothing_to_learn(data: DataSet[Any], where: str, findings: Findings) 
     """
     for split, samples in data.splits.items():
         with findings.skipping():
-            lacking = _lacking(samples, len(data.classes))
+            lacking = _lacking(samples)
             if lacking is not None and split == "train":
-                raise DataError(Finding("class-none", f"{where}: {lacking} of train; there is nothing to learn"))
+                line = f"{where}: {lacking} of train{findings.left_out}; there is nothing to learn"
+                raise DataError(Finding("class-none", line))
             if lacking is not None:
                 findings.add("split-without-objects", f"{where}: {lacking} of {split}; its metric will say nothing")
 
 
-def _lacking(samples: Any, classes: int) -> str | None:
+def _lacking(samples: Any) -> str | None:
     if isinstance(samples, SampleTable):
         return None if (~samples.crowd).any() else f"no object on any of the {len(samples)} images"
-    if samples.labels is not None:  # known without a look at the masks
-        seen = set(samples.labels)
-    else:
-        seen = _first_labels(samples, min(classes, len(("one", "another"))))
+    # Those of rasterized objects are known without a look at the masks.
+    seen = set(samples.labels) if samples.labels is not None else _first_labels(samples)
     if not seen:
         return f"nothing but ignored pixels in the {len(samples)} masks"
-    return None if len(seen) > 1 or classes == 1 else f"nothing but one class in the {len(samples)} masks"
+    return None if len(seen) >= _TWO else f"nothing but one class, and what is ignored, in the {len(samples)} masks"
 
 
-def _first_labels(samples: Iterable[MaskedSample], enough: int) -> set[int]:
-    """The labels of the first few masks, up to so many."""
+def _first_labels(samples: Iterable[MaskedSample]) -> set[int]:
+    """The labels of the first few masks, until there are two."""
     seen: set[int] = set()
     for sample in samples:
         seen |= set(np.unique(sample.mask.labels()).tolist()) - {IGNORE}
-        if len(seen) >= enough:
+        if len(seen) >= _TWO:
             break
     return seen

@@ -131,7 +131,7 @@ class Tree:
         if self.one_split:
             return
         found: dict[tuple[str, str], str] = {}
-        for directory in self.files:
+        for directory in (place for place, names in self.files.items() if names):
             parts = directory.split("/")
             for number, part in enumerate(parts):
                 split = split_named(part)

@@ -72,7 +72,7 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
 def _categories(path: Path, content: CocoFile, findings: Findings) -> dict[int, str]:
     listed = sorted(content.categories, key=lambda item: item.id)
     used = set(map(_CATEGORY_ID, content.annotations))
-    groups = {item.supercategory for item in listed}
+    groups = {item.supercategory for item in listed if item.supercategory != item.name}
     names = Counter(item.name for item in listed)
     # Exports write a category for the group of the others, which nothing is of, perhaps with the name of one of them.
     kept = [item for item in listed if item.id in used or not (item.name in groups or names[item.name] > 1)]
@@ -191,7 +191,11 @@ def _boxes(path: Path, annotations: Sequence[CocoAnnotation]) -> NDArray[np.floa
 
 def _enclosing(path: Path, item: CocoAnnotation) -> tuple[float, float, float, float]:
     """(x, y, width, height) around a segmentation that has no box beside it."""
-    box = extent(bytes(item.segmentation))
+    try:
+        box = extent(bytes(item.segmentation))
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        line = f"{path}: annotation {item.id} of image {item.image_id}: not a segmentation ({error})"
+        raise DataError(Finding("polygon-broken", line)) from None
     if box is None:
         line = f"{path}: annotation {item.id} of image {item.image_id} has neither a bbox nor a segmentation"
         raise DataError(Finding("annotation-unreadable", line))

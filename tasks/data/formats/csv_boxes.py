@@ -162,7 +162,7 @@ def _row(table: Table, columns: Mapping[str, int], line: int, row: Sequence[str]
         across, down = [x_min, x_max, *more["x"]], [y_min, y_max, *more["y"]]
         # Two corners are as they stand: a box that is turned around is for the checks of all formats.
         box = (min(across), min(down), max(across), max(down)) if more["x"] else (x_min, y_min, x_max, y_max)
-        if "class" in cells and cells["class"].lower() in _NOTHING:
+        if "class" in cells and not cells["class"]:
             raise ValueError("names no class")
     name = cells.get("class", _ONE_CLASS)
     return _Row(line, cells["image"], name, box, _size(table, columns, row, box), split_named(cells.get("split", "")))
@@ -174,7 +174,8 @@ def _size(table: Table, columns: Mapping[str, int], row: Sequence[str], box: Box
         return None
     with suppress(ValueError):
         width, height = (table.number(row, name, columns[name]) for name in ("width", "height"))
-        is_of_image = box is None or (width >= box[2] and height >= box[3])
+        is_of_box = box is not None and (width, height) == (box[2] - box[0], box[3] - box[1])
+        is_of_image = box is None or (width >= box[2] and height >= box[3] and not is_of_box)
         return (width, height) if is_of_image and min(width, height) > 0 else None
     return None
 

@@ -1,5 +1,6 @@
 """CVAT's own XML: a file a task, "CVAT for images" or "CVAT for video"."""
 
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -114,7 +115,7 @@ def _annotated(file: Path, image: Path, element: ElementTree.Element, findings: 
     width, height = element.get("width"), element.get("height")
     try:
         size = (int(float(width)), int(float(height))) if width and height else None
-    except ValueError:
+    except (OverflowError, ValueError):
         line = f"{file}: {image.name}: its size is {width!r} x {height!r}, which are no numbers"
         raise DataError(Finding("annotation-unreadable", line, image)) from None
     objects = []
@@ -155,15 +156,22 @@ def _mask(shape: ElementTree.Element, size: tuple[int, int] | None) -> Region:
     """Its run lengths go row by row through a part of the image; the first is of what is outside."""
     if size is None:
         raise RegionError("a mask on an image without width and height")
-    left, top, width, height = (int(_number(shape, name)) for name in ("left", "top", "width", "height"))
+    left, top, width, height = (_whole(shape, name) for name in ("left", "top", "width", "height"))
     try:
         runs = np.array([int(count) for count in shape.get("rle", "").split(",")])
     except ValueError:
         raise RegionError("its run lengths are no numbers") from None
-    if (runs < 0).any() or runs.sum() != width * height:
+    if (runs < 0).any() or width < 0 or runs.sum() != width * height:
         raise RegionError(f"its run lengths are of {runs.sum()} pixels, its box of {width * height}")
     pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
     return bitmap(pixels, (left, top), size)
+
+
+def _whole(shape: ElementTree.Element, name: str) -> int:
+    value = _number(shape, name)
+    if not math.isfinite(value):
+        raise RegionError(f"{name} is {value}")
+    return int(value)
 
 
 def _number(shape: ElementTree.Element, name: str) -> float:

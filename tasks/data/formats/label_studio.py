@@ -105,14 +105,14 @@ def _results(task: _Task, where: str, findings: Findings) -> list[_Shape] | None
         findings.add("annotated-again", f"{where} has {len(given)} annotations; the latest is taken")
     results = [_flat(one) for one in max(given, key=_when).get("result") or [] if isinstance(one, dict)]
     # Labels, and choices of a region, may stand apart from their shape, under the same id.
-    by_id: dict[Any, list[str]] = {}
+    by_id: dict[str, list[str]] = {}
     for one in results:
-        by_id.setdefault(one.get("id"), []).extend(_names(one, "choices"))
+        by_id.setdefault(str(one.get("id")), []).extend(_names(one, "choices"))
     shapes = [one for one in results if any(key in one for key in _GEOMETRY)]
-    seen: set[Any] = set()
+    seen: set[str | None] = set()
     kept = []
     for one in shapes:
-        number = one.get("id")
+        number = None if one.get("id") is None else str(one["id"])
         if number is None or number not in seen:
             kept.append(one if _names(one) or number is None else {**one, _LABELS: by_id[number]})
         seen.add(number)
@@ -129,7 +129,7 @@ def _names(shape: Mapping[str, Any], *more: str) -> list[str]:
     found: list[str] = []
     for key, value in shape.items():
         if key.endswith(_LABELS) or key in more:
-            found += [value] if isinstance(value, str) else [str(one) for one in value or ()]
+            found += list(map(str, value)) if isinstance(value, list) else [str(value)] if value else []
     return found
 
 

@@ -161,8 +161,8 @@ def _corners(shape: _Shape) -> Points:
 def _mask(shape: _Shape, size: tuple[int, int] | None) -> Region:
     if size is None:
         raise RegionError("a mask in a file without imageWidth and imageHeight")
-    columns, rows = zip(*(point[:2] for point in shape.points), strict=True)
-    return bitmap(unpacked(shape.mask or ""), (round(min(columns)), round(min(rows))), size)
+    x_min, y_min, _, _ = box_around(shape.points).box
+    return bitmap(unpacked(shape.mask or ""), (round(x_min), round(y_min)), size)
 
 
 FORMAT = Format(

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from tasks.config import Annotations, DataSettings
-from tasks.data.dataset.annotated import AnnotatedImage, AnnotatedObject, data_set, taking_shape
+from tasks.data.dataset.annotated import AnnotatedImage, AnnotatedObject, data_set, labelled, taking_shape
 from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings, Place
@@ -143,13 +143,13 @@ def _annotated(path: Path, image: Path, content: _File, findings: Findings) -> A
     for number, item in enumerate(content.objects):
         place = Place(f"{path}: object {number + 1} ({item.class_title})")
         with taking_shape(place, image, findings):
-            objects.append(AnnotatedObject(item.class_title, _region(item, size), place))
+            objects.append(AnnotatedObject(labelled(item.class_title), _region(item, size), place))
     return AnnotatedImage(image, path, objects, size)
 
 
 def _region(item: _Object, size: tuple[int, int]) -> Region:
     if item.bitmap is not None:
-        x, y = item.bitmap.origin
+        x, y, _, _ = box_around([item.bitmap.origin]).box
         return bitmap(unpacked(item.bitmap.data), (round(x), round(y)), size)
     if item.geometry_type in ("bitmap", "alpha_mask"):
         raise RegionError(f"an object of the type {item.geometry_type} without a bitmap")

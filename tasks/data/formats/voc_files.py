@@ -148,6 +148,7 @@ def _of_lists(
     if "train" not in lists:
         raise InputError(f"{tree.folder / directory / 'train.txt'}: missing; it names the train images")
     by_stem = {stem_of(pair.annotation): pair for pair in pairs}
+    known = by_stem.keys() | tree.by_stem.keys()
     chosen: dict[str, list[tuple[Path, Path]]] = {}
     for split, files in lists.items():
         if len(files) > 1:
@@ -161,7 +162,7 @@ def _of_lists(
         if not lines:
             raise InputError(f"{listing}: names no image")
         chosen[split] = []
-        for stem in dict.fromkeys(_stem_in(line, by_stem.keys() | tree.by_stem.keys()) or line for line in lines):
+        for stem in dict.fromkeys(_stem_in(line, known) or line for line in lines):
             pair = by_stem.get(stem) or _without_annotation(tree, pairs, stem)
             if pair.image is None:
                 image = tree.folder / _image_place(pairs) / f"{stem}.jpg"

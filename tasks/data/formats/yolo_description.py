@@ -51,7 +51,7 @@ def find_description(tree: Tree) -> str | None:
         if tree.has(name):
             return name
     near = [path for path in tree.paths((".yaml", ".yml", ".data")) if path.count("/") < 2]
-    found = [path for path in near if path.endswith(".data") or _looks_like_it(tree.folder / path)]
+    found = [path for path in near if _looks_like_it(tree.folder / path)]
     if len(found) > 1:
         raise InputError(f"{tree.folder}: {' and '.join(found)} both describe a YOLO data set; keep one")
     return found[0] if found else _class_list(tree)
@@ -63,6 +63,8 @@ def _looks_like_it(file: Path) -> bool:
             start = raw.read(_LOOKED_AT)
     except OSError:
         return False
+    if file.suffix == ".data":  # darknet's
+        return b"names" in start and b"train" in start and b"=" in start
     return bool(_NAMES.search(start) and _IMAGES.search(start))
 
 

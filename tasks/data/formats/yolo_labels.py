@@ -77,6 +77,9 @@ def are_key_points(lines: Sequence[tuple[float, ...]]) -> bool:
 
 def _has_key_points(values: tuple[float, ...], dimensions: int) -> bool:
     (x, y, width, height), rest = values[:_BOX], values[_BOX:]
+    in_image = width / 2 <= min(x, 1 - x) + _SLACK and height / 2 <= min(y, 1 - y) + _SLACK
+    if not in_image or values[:2] == values[-2:]:  # which the corners of a polygon seldom are, and closed rings are
+        return False
     if len(rest) % dimensions or any(value not in (0, 1, 2) for value in rest[2::dimensions] if dimensions > 2):
         return False
     points = zip(rest[::dimensions], rest[1::dimensions], strict=True)

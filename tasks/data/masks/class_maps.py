@@ -16,8 +16,13 @@ _IGNORED_NAMES = ("unlabelled", "unlabeled", "void", "ignore")
 _WHITE = 255
 _MOST_CLASSES = 255  # and the label of what is ignored
 
-# Of soft edges: how near to black and white nearly all pixels are, and how many values lie well between.
-_NEAR, _BETWEEN, _LEAST_BETWEEN, _MOST_MASS = 8, (32, 224), 3, 0.8
+_LOOKED_AT = 30  # masks, of which those of many classes show others than 0 and 255
+_STRAY = 0.01  # of the white pixels: fewer of other values are no classes
+_SHOWN = 5  # values, in a message
+_COLOUR = 3  # numbers
+
+# Of soft edges: how near to black and white nearly all pixels are, and how many values, each with few, lie between.
+_NEAR, _MANY, _FEW, _MOST_BETWEEN = 8, 12, 0.03, 0.2
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ def class_map(file: Path, masks: Sequence[Path], settings: MaskSettings, finding
         InputError: the file cannot be read or names no class; a named class has a value that is ignored; there are
             more values than classes can be; or the values are those of soft edges.
     """
+    if len(set(settings.names)) < len(settings.names):
+        raise InputError(f"data.classes: two classes share a name in {' '.join(settings.names)}")
     if settings.names:
         return _named(list(settings.names), {}, masks, settings, findings), "classes as given"
     if file.is_file():
@@ -57,8 +64,10 @@ def class_map(file: Path, masks: Sequence[Path], settings: MaskSettings, finding
 
 
 def _read_names(file: Path, findings: Findings) -> tuple[list[str], dict[tuple[int, int, int], int]]:
-    lines = [line.split() for line in read_lines(file) if line]
-    coloured = [len(line) > 3 and all(part.isdigit() for part in line[-3:]) for line in lines]
+    lines = [line.replace(",", " ").split() for line in read_lines(file) if line]
+    first = [len(line) > _COLOUR and _is_colour(line[:_COLOUR]) for line in lines]
+    lines = [line[_COLOUR:] + line[:_COLOUR] if before else line for line, before in zip(lines, first, strict=True)]
+    coloured = [len(line) > _COLOUR and _is_colour(line[-_COLOUR:]) for line in lines]
     if any(coloured) and not all(coloured):
         raise InputError(f"{file}: line {coloured.index(False) + 1} has no colour; write 'name r g b' in every line")
     colours = {
@@ -66,12 +75,16 @@ def _read_names(file: Path, findings: Findings) -> tuple[list[str], dict[tuple[i
         for value, (line, colour) in enumerate(zip(lines, coloured, strict=True))
         if colour
     }
-    names = [" ".join(line[:-3] if colour else line) for line, colour in zip(lines, coloured, strict=True)]
+    names = [" ".join(line[:-_COLOUR] if colour else line) for line, colour in zip(lines, coloured, strict=True)]
     if not set(map(str.lower, names)) - set(_IGNORED_NAMES):
         raise InputError(f"{file}: names no class")
     if len(set(names)) < len(names):
         findings.add("class-twice", f"{file}: two classes share a name")
     return names, colours
+
+
+def _is_colour(words: Sequence[str]) -> bool:
+    return all(word.isdecimal() for word in words)
 
 
 def _named(
@@ -104,7 +117,8 @@ def _named(
 
 def _counted(masks: Sequence[Path], settings: MaskSettings, findings: Findings) -> ClassMap:
     bits = [mask for mask in masks if is_one_bit(mask)]
-    others = [mask for mask in masks if mask not in set(bits)] if bits else masks
+    one_bit = set(bits)
+    others = [mask for mask in masks if mask not in one_bit]
     reading = Reading(threshold=settings.threshold)
     counts = _count(others, reading, findings)
     if bits:
@@ -114,6 +128,7 @@ def _counted(masks: Sequence[Path], settings: MaskSettings, findings: Findings) 
     found = set(np.flatnonzero(counts).tolist())
     if settings.threshold is None:
         _check_edges(masks, counts)
+        _check_strays(masks, counts)
     ignored = {_WHITE} if found != {0, _WHITE} else set()
     ignored |= {settings.ignore_index} if settings.ignore_index is not None else set()
     kept = sorted(found - ignored)
@@ -135,29 +150,44 @@ def _count(masks: Iterable[Path], reading: Reading, findings: Findings) -> NDArr
 
 
 def _are_black_and_white(masks: Sequence[Path], findings: Findings) -> bool:
-    """Whether masks hold 0 and 255 alone; those of 1 bit say nothing of it."""
-    seen: set[int] = set()
-    for mask in masks:
-        with findings.skipping():
-            if not is_one_bit(mask):
-                seen |= set(np.unique(read_values(mask, Reading())).tolist())
-        if seen - {0, _WHITE}:
+    """Whether masks hold 0 and 255 alone; those of 1 bit say nothing of it. All are read only if the first few do."""
+    counts = np.zeros(65536, np.int64)
+    for number, mask in enumerate(masks):
+        if not is_one_bit(mask):
+            counts += _count([mask], Reading(), findings)
+        if number >= _LOOKED_AT and _foreground(counts) > _STRAY * counts[_WHITE]:
             return False
-    return _WHITE in seen
+    _check_strays(masks, counts)
+    return bool(counts[_WHITE]) and not _foreground(counts)
+
+
+def _foreground(counts: NDArray[np.int64]) -> int:
+    """How many pixels have a value that is neither 0 nor 255."""
+    return int(counts.sum() - counts[0] - counts[_WHITE])
+
+
+def _check_strays(masks: Sequence[Path], counts: NDArray[np.int64]) -> None:
+    """Raise where masks hold 0 and 255 but for a few pixels: with those, 255 would be what is ignored."""
+    others = _foreground(counts)
+    if counts[0] and 0 < others <= _STRAY * counts[_WHITE]:
+        value = next(value for value in np.flatnonzero(counts).tolist() if value not in (0, _WHITE))
+        raise InputError(
+            f"{masks[0].parent}: the masks hold 0 and 255, and {others} pixels of other values (such as {value}), "
+            "beside which 255 would be ignored: correct these, or data.mask_threshold 128 makes two classes"
+        )
 
 
 def _check_edges(masks: Sequence[Path], counts: NDArray[np.int64]) -> None:
-    """Raise where values look like those of a black and white image with soft edges, or saved as JPEG."""
-    if counts[256:].any():
+    """Raise where values look like those of a black and white image with soft edges, or saved as JPEG: many values, and
+    few pixels of each, between black and white."""
+    if counts[256:].any() or not counts[:_NEAR].any() or not counts[256 - _NEAR : 256].any():
         return
-    near = counts[: _NEAR + 1].sum() + counts[256 - _NEAR : 256].sum()
-    if near < _MOST_MASS * counts.sum() or not counts[: _NEAR + 1].any():
-        return
-    found = np.flatnonzero(counts).tolist()
-    soft = [value for value in found if _BETWEEN[0] <= value < _BETWEEN[1]]
-    noisy = [value for value in found if 256 - _NEAR <= value < _WHITE]
-    if (len(soft) >= _LEAST_BETWEEN and counts[256 - _NEAR :].any()) or noisy:
-        some = ", ".join(map(str, found[:5])) + (f", ... {found[-1]}" if len(found) > 5 else "")
+    total, between = counts.sum(), counts[_NEAR : 256 - _NEAR]
+    many = np.count_nonzero(counts) > _MANY and between.max() < _FEW * total and between.sum() < _MOST_BETWEEN * total
+    nearly_white = counts[_WHITE] and counts[_WHITE - _NEAR : _WHITE].any() and not between.any()
+    if many or nearly_white:
+        found = np.flatnonzero(counts).tolist()
+        some = ", ".join(map(str, found[:_SHOWN])) + (f", ... {found[-1]}" if len(found) > _SHOWN else "")
         raise InputError(
             f"{masks[0].parent}: the masks hold {len(found)} values ({some}), nearly all pixels near 0 or 255: soft "
             "edges or JPEG's noise? data.mask_threshold 128 makes two classes; or name the values in classes.txt"

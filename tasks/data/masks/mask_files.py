@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from tasks.data.findings import DataError, Finding
-from tasks.data.images import UNREADABLE
+from tasks.data.intensity import UNREADABLE
 from tasks.data.masks.labels import IGNORE, Labels
 
 _LARGEST = 65535
+_BORDER = 255  # of objects in Pascal VOC's palettes, which belongs to none
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Reading:
     colours: dict[tuple[int, int, int], int] = field(default_factory=dict)
     white: int = 1
     threshold: int | None = None
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether there are colours, all of them grey."""
+        return bool(self.colours) and all(len(set(colour)) == 1 for colour in self.colours)
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class ClassMap:
             line = (
                 f"{where}: {counts[0]} pixels have the value {stray[0]}, which is no class (classes have {known}"
                 f"{', ignored are ' + ', '.join(map(str, sorted(self.ignored))) if self.ignored else ''}); "
-                f"correct the mask, or name the class in classes.txt"
+                f"correct the mask, name the class in classes.txt, or make two classes by data.mask_threshold"
             )
             raise DataError(Finding("mask-stray", line))
         return labels.astype(np.uint8)
@@ -85,7 +91,10 @@ def read_numbers(path: Path) -> NDArray[np.int64]:
         InputError: missing or unreadable.
     """
     image = _opened(path)
-    if image.mode in ("L", "P", "1") or image.mode.startswith("I"):
+    if image.mode == "P":
+        positions = np.asarray(image).astype(np.int64)
+        return np.where(positions == _BORDER, 0, positions)
+    if image.mode in ("L", "1") or image.mode.startswith(("I", "F")):
         return np.asarray(image).astype(np.int64)
     pixels = np.asarray(image.convert("RGB")).astype(np.int64)
     if (pixels == pixels[..., :1]).all():
@@ -130,8 +139,9 @@ def read_values(path: Path, reading: Reading) -> NDArray[np.uint16]:
         return (_whole_numbers(path, image.convert("L")) >= reading.threshold).astype(np.uint16)
     if image.mode == "1":
         return np.where(np.asarray(image), np.uint16(reading.white), np.uint16(0))
-    # A palette is looked up where the colours have a meaning.
-    if not (image.mode in ("L", "P") or image.mode.startswith(("I", "F"))) or (image.mode == "P" and reading.colours):
+    # A palette is looked up where the colours have a meaning, and so are grey levels where all of them are grey.
+    has_meaning = (image.mode == "P" and reading.colours) or (image.mode == "L" and reading.is_grey)
+    if not (image.mode in ("L", "P") or image.mode.startswith(("I", "F"))) or has_meaning:
         return _of_colours(path, np.asarray(image.convert("RGB")).astype(np.uint32), reading.colours)
     return _whole_numbers(path, image)
 

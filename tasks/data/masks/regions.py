@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tasks.data.images import UNREADABLE
+from tasks.data.findings import DataError
+from tasks.data.intensity import UNREADABLE
 from tasks.data.masks.polygons import object_mask, packed_runs
 
 Box = tuple[float, float, float, float]
@@ -89,9 +90,9 @@ def with_holes(outer: Points, holes: Sequence[Points], size: tuple[int, int]) ->
     cut = [polygons([hole]) for hole in holes if len(hole) >= _CORNERS]
     if not cut:
         return region
-    pixels = object_mask(region.segmentation, size, "")
+    pixels = _pixels(region, size)
     for hole in cut:
-        pixels &= ~object_mask(hole.segmentation, size, "")
+        pixels &= ~_pixels(hole, size)
     if not pixels.any():
         raise nothing_enclosed("a polygon that is all hole")
     return replace(_of_pixels(pixels, (0, 0), size), box=region.box)
@@ -103,7 +104,7 @@ def union(regions: Sequence[Region], size: tuple[int, int]) -> Region:
     Args:
         size: (width, height) of the image.
     """
-    pixels = np.logical_or.reduce([object_mask(region.segmentation, size, "") for region in regions])
+    pixels = np.logical_or.reduce([_pixels(region, size) for region in regions])
     if not pixels.any():
         raise nothing_enclosed("a shape between pixels")
     return _of_pixels(pixels, (0, 0), size)
@@ -146,6 +147,13 @@ def bitmap(pixels: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, 
     if not inside.any():
         raise nothing_enclosed("a mask without a pixel in the image")
     return _of_pixels(inside, (max(x, 0), max(y, 0)), size)
+
+
+def _pixels(region: Region, size: tuple[int, int]) -> NDArray[np.bool_]:
+    try:
+        return object_mask(region.segmentation, size, "the shape")
+    except DataError as error:
+        raise RegionError(str(error)) from None
 
 
 def _of_pixels(pixels: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> Region:

@@ -178,11 +178,9 @@ _add("a value beyond the names", "masks", _masks(_mask(0, 7)), refused="value 7"
 
 
 def _soft() -> np.ndarray[Any, Any]:
-    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
-    mask[10:20, 10:25] = 255
-    for level, edge in enumerate((40, 90, 140, 200)):
-        mask[9 - level % 2, 10 + level] = edge
-    return mask
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    distance = np.hypot(rows - 14, columns - 20)
+    return np.clip((10 - distance) * 120 + 128, 0, 255).astype(np.uint8)
 
 
 _add("soft edges", "masks", _masks(_soft()), refused="soft edges")

@@ -68,7 +68,10 @@ def test_levels_keep_the_order(values: list[int]) -> None:
         ([([0, 0.9], np.float32)], "0,1"),
         ([([-3, 900], np.float32)], "-3,900"),
         ([([0, 200], np.uint8)], None),
-        ([([0, 200], np.uint8), ([0, 4000], np.uint16)], "0,4095"),
+        ([([0, 200], np.uint8)] * 70 + [([0, 4000], np.uint16)], "0,4095"),
+        ([([0, 1000], np.uint16)] * 70 + [([0, 4000], np.uint16)] * 70, "0,4095"),
+        ([([5, 5], np.float32)], None),
+        ([([0, *[4000] * 20000, 65535], np.uint16)], "0,4095"),
     ],
 )
 def test_the_range_that_is_found(images: list[tuple[list[float], type]], found: str | None, tmp_path: Path) -> None:

@@ -435,6 +435,6 @@ def test_splits_in_words_of_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", ["labelme_splits_in_folders", "voc_splits_in_folders_of_both"])
 def test_val_and_valid_are_one_split(layout: str, tmp_path: Path) -> None:
     LAYOUTS[layout](tmp_path)
-    (tmp_path / "valid").mkdir()
+    write(tmp_path / "valid/notes.txt", "")
     with pytest.raises(InputError, match="val/ and valid/ are both the val split; keep one"):
         _open(tmp_path, "boxes")

@@ -153,6 +153,15 @@ def test_key_points_are_refused_by_name(tmp_path: Path) -> None:
             _open(folder)
 
 
+@pytest.mark.parametrize("line", ["0 .3 .4 .5 .4 .5 .6 .3 .6 .3 .4", "0 .1 .1 .9 .2 .8 .9 .5 .95 .2 .8"])
+def test_polygons_are_not_taken_for_key_points(line: str, tmp_path: Path) -> None:
+    """A closed ring, as shapely writes them, and one with five corners, a line in each of ten files."""
+    folder = write_yolo(tmp_path, {"train": {f"a{k}": [] for k in range(10)}, "val": {"v": []}}, ["cell"])
+    for file in folder.rglob("*.txt"):
+        file.write_text(f"{line}\n")
+    assert len(_open(folder).splits["train"]) == 10
+
+
 def test_two_descriptions_are_named(tmp_path: Path) -> None:
     folder = write_yolo(tmp_path, CELLS, ["white", "red"])
     text = (folder / "data.yaml").read_text()

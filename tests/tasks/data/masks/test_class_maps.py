@@ -69,9 +69,9 @@ def test_255_beside_other_values_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_named_background_may_be_ignored(tmp_path: Path) -> None:
-    data = _open(_folder(tmp_path, _values(0, 255)), classes=("void", "cell"))
-    assert data.classes == ("cell",)
-    assert _labels(data)[:2] == [IGNORE, 0]
+    data = _open(_folder(tmp_path, _values(0, 1, 2)), classes=("void", "cell", "dirt"))
+    assert data.classes == ("cell", "dirt")
+    assert _labels(data)[:3] == [IGNORE, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,47 @@ def test_a_named_background_may_be_ignored(tmp_path: Path) -> None:
     [
         ({"classes": ("cell",)}, "the masks hold 0 and 255 alone, and 1 classes are named; name two"),
         ({"classes": ("a", "b", "c")}, "the masks hold 0 and 255 alone, and 3 classes are named; name two"),
+        ({"classes": ("a", "a")}, "two classes share a name"),
         ({"classes": ("a", "b"), "ignore_index": 255}, "hold 0 and 255 alone, and 255 is ignored; name two"),
     ],
 )
 def test_names_that_do_not_fit_0_and_255(settings: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         _open(_folder(tmp_path, _values(0, 255)), **settings)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("stray", [1, 128])
+def test_a_stray_pixel_beside_0_and_255_does_not_make_255_ignored(stray: int, named: bool, tmp_path: Path) -> None:
+    mask = np.resize(_values(0, 255), (40, 40)).copy()
+    spoilt = mask.copy()
+    spoilt[3, 4] = stray
+    folder = _folder(tmp_path, *[mask] * 40, spoilt)
+    settings: dict[str, Any] = {"classes": ("ground", "cell")} if named else {}
+    with pytest.raises(InputError, match=rf"hold 0 and 255, and 2 pixels of other values \(such as {stray}\), beside"):
+        _open(folder, **settings)
+    assert _open(folder, mask_threshold=128, **settings).splits["train"].label_set() == {0, 1}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "ground 0 0 0\ncell 255 255 255\n",
+        "0 0 0 ground\n255 255 255 cell\n",
+        "ground,0,0,0\ncell,255,255,255\n",
+    ],
+)
+def test_grey_masks_under_a_table_of_grey_colours(names: str, tmp_path: Path) -> None:
+    data = _open(_folder(tmp_path, _values(0, 255), names=names))
+    assert (data.classes, _labels(data)[:2]) == (("ground", "cell"), [0, 1])
+
+
+@pytest.mark.parametrize(("values", "names"), [((0, 1), "unlabelled\ncar\n"), ((1, 255), "")])
+def test_one_class_and_the_rest_ignored_is_nothing_to_learn(
+    values: tuple[int, int], names: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="nothing but one class, and what is ignored, in the 1 masks of train; there"):
+        _open(_folder(tmp_path, _values(*values), names=names))
 
 
 def test_a_named_class_whose_value_is_ignored_is_an_error(tmp_path: Path) -> None:
@@ -146,7 +181,7 @@ def test_soft_edges_are_said_and_can_be_thresholded(how: str, tmp_path: Path) ->
     masks = {
         "soft": sharp.filter(ImageFilter.GaussianBlur(1)),
         "jpeg": sharp,
-        "254": Image.fromarray(np.minimum(np.asarray(sharp), 254)),
+        "254": Image.fromarray(np.where(np.indices((64, 64))[0] % 9, sharp, np.minimum(sharp, 254)).astype(np.uint8)),
     }
     folder = _folder(tmp_path, masks[how], suffix=".jpg" if how == "jpeg" else ".png")
     with pytest.raises(InputError, match=r"masks: the masks hold \d+ values \(0, .*data.mask_threshold 128"):
@@ -167,6 +202,9 @@ def test_soft_edges_are_said_and_can_be_thresholded(how: str, tmp_path: Path) ->
         list(range(21)) * 5 + [255] * 20,
         [0] * 90 + [128] * 5 + [255] * 5,  # three grey levels
         [0] * 95 + [40, 80, 120, 160],  # four classes, rare ones
+        [0] * 80 + [63] * 5 + [126] * 5 + [189] * 5 + [252] * 5,  # organs of CHAOS
+        [0] * 60 + [50, 100, 150, 200, 250] * 8,
+        [0] * 90 + [2, 5, 40, 66, 102] + [255] * 5,  # a few of many classes
     ],
 )
 def test_classes_are_not_taken_for_soft_edges(values: list[int], tmp_path: Path) -> None:
