@@ -12,6 +12,7 @@ from tasks.data.intensity import BY_TYPE, Intensity
 
 RGB = 3
 _GREY, _RGBA = 1, 4
+_PLANE = 2  # dimensions of a single band
 TIFF = (".tif", ".tiff")
 
 
@@ -55,7 +56,7 @@ class Reading:
         Raises:
             ChannelError: it has others.
         """
-        values = values[:, :, None] if values.ndim == len("hw") else values
+        values = values[:, :, None] if values.ndim == _PLANE else values
         if values.ndim == RGB and values.shape[2] != self.channels and values.shape[0] == self.channels:
             values = values.transpose(1, 2, 0)
         if values.ndim != RGB or values.shape[2] != self.channels:

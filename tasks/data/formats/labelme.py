@@ -33,6 +33,7 @@ from tasks.data.masks.regions import (
 
 _KEYS = (b'"shapes"', b'"imagePath"')
 _BEGINNING = 64  # bytes
+_TWO = 2  # corners enclose nothing
 _WITHOUT_AREA = ("line", "linestrip", "point", "points")
 
 
@@ -142,7 +143,7 @@ def _region(shapes: Sequence[_Shape], size: tuple[int, int] | None) -> Region:
     masks = [_mask(shape, size) for shape in with_area if shape.shape_type == "mask"]
     parts = [_corners(shape) for shape in with_area if shape.shape_type != "mask"]
     if len(parts) > 1:  # what encloses nothing beside something that does is no part of it
-        parts = [part for part in parts if len(part) > len("ab")] or parts
+        parts = [part for part in parts if len(part) > _TWO] or parts
     regions = [*masks, polygons(parts)] if parts else masks
     return regions[0] if size is None or len(regions) == 1 else union(regions, size)
 
@@ -151,7 +152,7 @@ def _corners(shape: _Shape) -> Points:
     if shape.shape_type == "rectangle":
         return corners(box_around(shape.points).box)
     if shape.shape_type == "circle":
-        if len(shape.points) != len(("center", "on it")):
+        if len(shape.points) != _TWO:  # the center, and a point on it
             raise RegionError(f"a circle of {len(shape.points)} points")
         radius = math.dist(*shape.points)
         return ellipse(shape.points[0], (radius, radius))

@@ -15,7 +15,7 @@ from tasks.data.formats.mask_pairs import by_split, empty_masks, find_pairs, of_
 from tasks.data.formats.mask_writing import write_masks
 from tasks.data.images import read_image_size
 from tasks.data.masks.class_maps import MaskSettings, class_map
-from tasks.data.masks.mask_files import MaskFile, Reading, read_values
+from tasks.data.masks.mask_files import MaskFile, MaskReading, read_values
 from tasks.data.masks.samples import MaskedSample, MaskedSamples
 
 _VOC_LISTS, _VOC_IMAGES, _VOC_MASKS = "ImageSets/Segmentation", "JPEGImages", "SegmentationClass"
@@ -94,7 +94,6 @@ def _find_splits(tree: Tree, findings: Findings) -> dict[str, list[Pair]]:
     found = find_pairs(tree)
     pairs: dict[str, list[tuple[str, str]]] = {}
     for (images_in, masks_in), masks_there in found.items():
-        pairs[images_in] = []
         named, without_mask, unused = paired(tree.images[images_in], masks_there)
         pairs[images_in] = [(image, joined(masks_in, mask)) for image, mask in named]
         if not named:
@@ -170,7 +169,7 @@ def _mask_size(mask: Path) -> tuple[int, int]:
     try:
         return read_image_size(mask)
     except DataError:
-        read_values(mask, Reading())  # which says so of a mask
+        read_values(mask, MaskReading())  # which says so of a mask
         raise
 
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from backbones import InputError
 from tasks.data.findings import Findings
 from tasks.data.folders.texts import read_lines
-from tasks.data.masks.mask_files import ClassMap, Reading, is_one_bit, read_values
+from tasks.data.masks.mask_files import ClassMap, MaskReading, is_one_bit, read_values
 
 _IGNORED_NAMES = ("unlabelled", "unlabeled", "void", "ignore")
 _WHITE = 255
+_TWO = 2  # classes, of black and white
 _MOST_CLASSES = 255  # and the label of what is ignored
 
 _LOOKED_AT = 30  # masks, of which those of many classes show others than 0 and 255
@@ -64,18 +65,12 @@ def class_map(file: Path, masks: Sequence[Path], settings: MaskSettings, finding
 
 
 def _read_names(file: Path, findings: Findings) -> tuple[list[str], dict[tuple[int, int, int], int]]:
-    lines = [line.replace(",", " ").split() for line in read_lines(file) if line]
-    first = [len(line) > _COLOUR and _is_colour(line[:_COLOUR]) for line in lines]
-    lines = [line[_COLOUR:] + line[:_COLOUR] if before else line for line, before in zip(lines, first, strict=True)]
-    coloured = [len(line) > _COLOUR and _is_colour(line[-_COLOUR:]) for line in lines]
+    lines = [_name_and_colour(line) for line in read_lines(file) if line]
+    coloured = [colour is not None for _, colour in lines]
     if any(coloured) and not all(coloured):
         raise InputError(f"{file}: line {coloured.index(False) + 1} has no colour; write 'name r g b' in every line")
-    colours = {
-        (int(line[-3]), int(line[-2]), int(line[-1])): value
-        for value, (line, colour) in enumerate(zip(lines, coloured, strict=True))
-        if colour
-    }
-    names = [" ".join(line[:-_COLOUR] if colour else line) for line, colour in zip(lines, coloured, strict=True)]
+    names = [name for name, _ in lines]
+    colours = {colour: value for value, (_, colour) in enumerate(lines) if colour is not None}
     if not set(map(str.lower, names)) - set(_IGNORED_NAMES):
         raise InputError(f"{file}: names no class")
     if len(set(names)) < len(names):
@@ -83,8 +78,14 @@ def _read_names(file: Path, findings: Findings) -> tuple[list[str], dict[tuple[i
     return names, colours
 
 
-def _is_colour(words: Sequence[str]) -> bool:
-    return all(word.isdecimal() for word in words)
+def _name_and_colour(line: str) -> tuple[str, tuple[int, int, int] | None]:
+    """Of "name r g b" or "r g b name", with blanks or commas; without numbers the line is the name."""
+    words = line.replace(",", " ").split()
+    for numbers, rest in ((words[-_COLOUR:], words[:-_COLOUR]), (words[:_COLOUR], words[_COLOUR:])):
+        if rest and len(numbers) == _COLOUR and all(word.isdecimal() for word in numbers):
+            red, green, blue = map(int, numbers)
+            return " ".join(rest), (red, green, blue)
+    return " ".join(line.split()), None
 
 
 def _named(
@@ -96,17 +97,17 @@ def _named(
 ) -> ClassMap:
     ignored = {_WHITE} | ({settings.ignore_index} if settings.ignore_index is not None else set())
     values = list(range(len(names)))
-    reading = Reading(colours, threshold=settings.threshold)
-    if settings.threshold is not None and len(names) != len("01"):
+    reading = MaskReading(colours, threshold=settings.threshold)
+    if settings.threshold is not None and len(names) != _TWO:
         raise InputError(f"data.mask_threshold makes two classes, and {len(names)} are named")
     if not colours and settings.threshold is None and _are_black_and_white(masks, findings):
-        if len(names) != len("01") or settings.ignore_index == _WHITE:
+        if len(names) != _TWO or settings.ignore_index == _WHITE:
             reason = "and 255 is ignored" if settings.ignore_index == _WHITE else f"and {len(names)} classes are named"
             raise InputError(
                 f"{masks[0]}: the masks hold 0 and 255 alone, {reason}; name two, of 0 and of 255, and ignore neither"
             )
         values, ignored = [0, _WHITE], ignored - {_WHITE}
-        reading = Reading(white=_WHITE)
+        reading = MaskReading(white=_WHITE)
     kept = [(value, name) for value, name in zip(values, names, strict=True) if name.lower() not in _IGNORED_NAMES]
     for value, name in kept:
         if value in ignored:
@@ -119,7 +120,7 @@ def _counted(masks: Sequence[Path], settings: MaskSettings, findings: Findings) 
     bits = [mask for mask in masks if is_one_bit(mask)]
     one_bit = set(bits)
     others = [mask for mask in masks if mask not in one_bit]
-    reading = Reading(threshold=settings.threshold)
+    reading = MaskReading(threshold=settings.threshold)
     counts = _count(others, reading, findings)
     if bits:
         white = _WHITE if set(np.flatnonzero(counts).tolist()) in ({_WHITE}, {0, _WHITE}) else 1
@@ -140,7 +141,7 @@ def _counted(masks: Sequence[Path], settings: MaskSettings, findings: Findings) 
     return ClassMap(tuple(map(str, kept)), tuple(kept), frozenset(ignored & found), reading)
 
 
-def _count(masks: Iterable[Path], reading: Reading, findings: Findings) -> NDArray[np.int64]:
+def _count(masks: Iterable[Path], reading: MaskReading, findings: Findings) -> NDArray[np.int64]:
     """How many pixels have each value."""
     counts = np.zeros(65536, np.int64)
     for mask in masks:
@@ -154,7 +155,7 @@ def _are_black_and_white(masks: Sequence[Path], findings: Findings) -> bool:
     counts = np.zeros(65536, np.int64)
     for number, mask in enumerate(masks):
         if not is_one_bit(mask):
-            counts += _count([mask], Reading(), findings)
+            counts += _count([mask], MaskReading(), findings)
         if number >= _LOOKED_AT and _foreground(counts) > _STRAY * counts[_WHITE]:
             return False
     _check_strays(masks, counts)

@@ -16,7 +16,7 @@ _BORDER = 255  # of objects in Pascal VOC's palettes, which belongs to none
 
 
 @dataclass(frozen=True)
-class Reading:
+class MaskReading:
     """How the values of a mask are read.
 
     Attributes:
@@ -49,7 +49,7 @@ class ClassMap:
     names: tuple[str, ...]
     values: tuple[int, ...]
     ignored: frozenset[int] = frozenset()
-    reading: Reading = field(default_factory=Reading)
+    reading: MaskReading = field(default_factory=MaskReading)
 
     def labels(self, values: NDArray[np.integer], where: Path) -> Labels:
         """Values of a mask (H, W) as positions in `names`, or `IGNORE`.
@@ -128,7 +128,7 @@ def is_one_bit(path: Path) -> bool:
         return False
 
 
-def read_values(path: Path, reading: Reading) -> NDArray[np.uint16]:
+def read_values(path: Path, reading: MaskReading) -> NDArray[np.uint16]:
     """The values of a mask file (H, W): grey levels, palette positions, or those of its colours.
 
     Raises:

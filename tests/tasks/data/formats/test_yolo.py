@@ -162,6 +162,22 @@ def test_polygons_are_not_taken_for_key_points(line: str, tmp_path: Path) -> Non
     assert len(_open(folder).splits["train"]) == 10
 
 
+def test_the_val_split_stays_where_the_data_moves(tmp_path: Path) -> None:
+    """data.yaml lies apart from its images, and names them by their whole path."""
+    found = []
+    for place in ("one", "another/place"):
+        images = {"train": {f"a{k:02}": [("cell", 4, 6, 20, 22)] for k in range(20)}}
+        folder = write_yolo(tmp_path / place / "cells", images, ["cell"])
+        (folder / "data.yaml").unlink()
+        apart = tmp_path / place / "apart"
+        apart.mkdir()
+        (apart / "data.yaml").write_text(f"names: [cell]\ntrain: {folder}/images/train\n")
+        data = _open(apart)
+        found.append({split: list(samples.names) for split, samples in data.splits.items()})
+    assert found[0] == found[1]
+    assert len(found[0]["val"]) == 4
+
+
 def test_two_descriptions_are_named(tmp_path: Path) -> None:
     folder = write_yolo(tmp_path, CELLS, ["white", "red"])
     text = (folder / "data.yaml").read_text()
