@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from backbones import Backbone, FeatureInfo, InputError, create_backbone, list_backbones, register_backbone, registry
 from backbones.conformance import ConformanceError, check_backbone
 
-FAST = ["resnet18", "resnetv2_18", "dyresnet18", "cifar_plain20"]
+FAST = ["resnet18", "resnetv2_18", "cifar_plain20"]
 SLOW = [name for name in list_backbones() if name not in FAST]
 SLOW += ["timm/convnext_atto", "timm/mobilenetv3_small_050", "timm/swin_tiny_patch4_window7_224", "timm/regnety_002"]
 SLOW += ["timm/vit_tiny_patch16_224", "timm/vgg11"]  # parameters beside the modules; a stage without any

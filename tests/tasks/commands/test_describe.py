@@ -18,6 +18,7 @@ def test_stage_by_stage(capsys: pytest.CaptureFixture[str]) -> None:
     assert "23,501,760" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--all", "--image-size", "32", "--output-stride", "16"]) == 0
     printed = capsys.readouterr().out
