@@ -10,7 +10,7 @@ from tasks.data.folders.tree import LayoutError
 from tasks.data.formats.converting import convert
 from tasks.data.formats.opening import open_data
 from tasks.data.images import IMAGE_SUFFIXES, check_size, is_turned, read_image
-from tasks.data.intensity import BY_TYPE, UNREADABLE, Intensity, found_range
+from tasks.data.intensity import BY_TYPE, UNREADABLE, Intensity, found_range, is_deep
 from tasks.data.loading.batch import Batch
 from tasks.data.loading.loader import Loader
 from tasks.data.loading.sampling import epoch_repeat_factors
@@ -61,6 +61,7 @@ __all__ = [
     "epoch_repeat_factors",
     "fit_within",
     "found_range",
+    "is_deep",
     "is_turned",
     "load_augmentation",
     "object_mask",

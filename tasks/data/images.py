@@ -45,19 +45,17 @@ def read_image(path: Path, reading: Reading = AS_RGB) -> NDArray[np.uint8]:
 
 
 def _pixels(path: Path, reading: Reading) -> NDArray[np.uint8]:
+    """By Pillow, except for the bands of TIFF files; each reads some of those that the other does not."""
     if reading.takes_bands(path):
-        return reading.of_bands(read_bands(path))
+        with suppress(OSError, ValueError):  # compressed
+            return reading.of_bands(read_bands(path))
     try:
         with Image.open(path) as file:
             return reading.of_image(ImageOps.exif_transpose(file))
     except UNREADABLE:
-        bands = None
-        if path.suffix.lower() in TIFF:
-            with suppress(OSError, ValueError):  # which Pillow does not know, such as three of 16 bits
-                bands = read_bands(path)
-        if bands is None:
+        if path.suffix.lower() not in TIFF or not path.is_file():
             raise
-        return reading.of_bands(bands)
+        return reading.of_bands(read_bands(path))  # three of 16 bits, say; or the reason why it cannot be read
 
 
 def read_image_size(path: Path) -> tuple[int, int]:

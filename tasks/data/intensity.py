@@ -1,18 +1,20 @@
 """How the grey levels of deep images, of more than 8 bits, become 0 to 255."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tasks.data.dataset.splits import Indexed
+
 AUTO, FULL, PERCENTILE = "auto", "full", "percentile"
 _DEEP_MODES = ("I", "F")  # and I;16 in its variants
 _OUTER = (0.5, 99.5)  # percentiles of an image, between which its levels are spread
-_LOOKED_AT = 64  # images, to find their range
+_HEADERS, _LOOKED_AT = 512, 64  # of images that are opened, and of deep ones that are decoded, to find their range
 _HOT = (0.01, 99.99)  # percentiles beyond which single pixels are broken
 # What Pillow raises where a file is no image, a broken one, or absurdly large.
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -62,11 +64,13 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode.startswith(_DEEP_MODES)
 
 
-def found_range(files: Sequence[Path]) -> str | None:
-    """The setting for some images: whole numbers from 0 to what so many bits hold, others from 0 to 1, or between the
-    least and the largest. Some of the deep ones are looked at, evenly spread; single hot pixels count for nothing. None
-    where none is deep, or readable."""
-    deep = [file for file in files if _is_deep_file(file)]
+def found_range(samples: Indexed[Any]) -> str | None:
+    """The setting for samples: whole numbers from 0 to what so many bits hold, others from 0 to 1, or between the least
+    and the largest. The headers of some, evenly spread, say which are deep, and some of these are looked at; single hot
+    pixels count for nothing. None where none is deep, or readable."""
+    spread = range(0, len(samples), max(1, len(samples) // _HEADERS))
+    files = (samples[position].file for position in spread)
+    deep = [file for file in files if file is not None and _is_deep_file(file)]
     least, most, whole = np.inf, -np.inf, True
     for file in deep[:: max(1, len(deep) // _LOOKED_AT)]:
         try:

@@ -8,11 +8,11 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from tasks.data.intensity import BY_TYPE, Intensity
+from tasks.data.intensity import BY_TYPE, Intensity, is_deep
 
 RGB = 3
 _GREY, _RGBA = 1, 4
-_PLANE = 2  # dimensions of a single band
+_PLANE, _CUBE = 2, 3  # dimensions of a single band, and of several
 TIFF = (".tif", ".tiff")
 
 
@@ -36,7 +36,7 @@ class Reading:
         Raises:
             ChannelError: it has others.
         """
-        if image.mode.startswith(("I", "F")):
+        if is_deep(image):
             levels = self.intensity.levels(np.asarray(image))[:, :, None]
             if self.channels not in (_GREY, RGB):
                 raise ChannelError(f"has 1 channel, the backbone takes {self.channels}")
@@ -46,7 +46,7 @@ class Reading:
         if self.channels == _GREY:
             return np.array(image.convert("L"))[:, :, None]
         bands = np.asarray(image)
-        if self.channels == _RGBA and bands.ndim == RGB and bands.shape[2] == _RGBA:
+        if self.channels == _RGBA and bands.ndim == _CUBE and bands.shape[2] == _RGBA:
             return np.array(bands)
         raise ChannelError(f"has {len(image.getbands())} channels, the backbone takes {self.channels}")
 
@@ -57,9 +57,9 @@ class Reading:
             ChannelError: it has others.
         """
         values = values[:, :, None] if values.ndim == _PLANE else values
-        if values.ndim == RGB and values.shape[2] != self.channels and values.shape[0] == self.channels:
+        if values.ndim == _CUBE and values.shape[2] != self.channels and values.shape[0] == self.channels:
             values = values.transpose(1, 2, 0)
-        if values.ndim != RGB or values.shape[2] != self.channels:
+        if values.ndim != _CUBE or values.shape[2] != self.channels:
             shape = " x ".join(map(str, values.shape))
             raise ChannelError(f"is an array of {shape}, the backbone takes {self.channels} channels")
         return np.ascontiguousarray(values if values.dtype == np.uint8 else self.intensity.levels(values))
@@ -79,9 +79,12 @@ def read_bands(path: Path) -> NDArray[np.generic]:
         OSError, ValueError: it cannot be read.
     """
     try:
-        return np.asarray(tifffile.imread(path))
+        bands = np.asarray(tifffile.imread(path))
     except (tifffile.TiffFileError, KeyError) as error:
         raise ValueError(str(error)) from None
+    if not bands.size:
+        raise ValueError("it holds no image")
+    return bands
 
 
 def size_of_bands(path: Path) -> tuple[int, int]:

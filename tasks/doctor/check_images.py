@@ -19,14 +19,13 @@ from tasks.data import (
     Finding,
     Reading,
     check_size,
+    is_deep,
     is_turned,
     read_image,
 )
 
 # Passes items through, for a progress bar; its second argument says what they are.
 Progress = Callable[[Any, str], Iterable[Any]]
-
-_DEEP = ("I", "F")
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def _kinds(path: Path) -> Iterator[str]:
             yield "image-alpha"
         if file.mode in ("1", "L", "LA"):
             yield "image-grey"
-        if file.mode.startswith(_DEEP):
+        if is_deep(file):
             yield "image-deep"
         if file.mode == "CMYK":
             yield "image-cmyk"

@@ -62,7 +62,7 @@ def augmentation_sheet(
     """The first images of train, a row each: as they are, and as they will be seen in the first epochs; None where
     none of them can be read."""
     train = data.splits["train"]
-    if settings.intensity == "auto" and (found := found_range([one.file for one in train if one.file is not None])):
+    if settings.intensity == "auto" and (found := found_range(train)):
         settings = settings.model_copy(update={"intensity": found})
     plain = find_task(task).transform(settings, train=False, channels=channels)
     augmented = find_task(task).transform(settings, train=True, others=train, channels=channels)

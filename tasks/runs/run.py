@@ -149,7 +149,7 @@ def _with_intensity(settings: Settings, data: DataSet[Any], console: Console) ->
     """With the range of deep images in train, where that is to be found: it is kept with the model."""
     if settings.data.intensity != "auto":
         return settings
-    found = found_range([sample.file for sample in data.splits["train"] if sample.file is not None])
+    found = found_range(data.splits["train"])
     if found is None:
         return settings
     low, high = found.split(",")

@@ -12,7 +12,7 @@ from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import DataError, Finding, Findings, Place
-from tasks.data.folders.tree import SPLITS, Tree
+from tasks.data.folders.tree import SPLITS
 from tasks.data.images import Size, image_sizes
 from tasks.data.masks.regions import Region, RegionError
 
@@ -73,7 +73,7 @@ def taking_shape(place: Place, image: Path, findings: Findings) -> Iterator[None
 
 def data_set(
     layout: str,
-    tree: Tree,
+    folder: Path,
     splits: Mapping[str, Sequence[AnnotatedImage]],
     findings: Findings,
     *,
@@ -83,6 +83,7 @@ def data_set(
 
     Args:
         layout: the format, as a person calls it.
+        folder: of the data set, for messages.
         polygons: whether they are wanted.
 
     Raises:
@@ -90,14 +91,14 @@ def data_set(
             that train lacks.
     """
     if not splits:
-        raise InputError(f"{tree.folder}: no image is annotated")
+        raise InputError(f"{folder}: no image is annotated")
     if "train" not in splits:
-        raise InputError(f"{tree.folder}: {' and '.join(splits)} alone; wanted are images to train on, in train/")
+        raise InputError(f"{folder}: {' and '.join(splits)} alone; wanted are images to train on, in train/")
     _report_again(splits, findings)
     classes = tuple(sorted({item.name for one in splits["train"] for item in one.objects}))
     if not classes:
         what = f"no object on any of the {len(splits['train'])} images of train{findings.left_out}"
-        raise DataError(Finding("class-none", f"{tree.folder}: {what}; there is nothing to learn"))
+        raise DataError(Finding("class-none", f"{folder}: {what}; there is nothing to learn"))
     tables = {split: _table(splits[split], classes, polygons, findings) for split in SPLITS if split in splits}
     return DataSet(layout, classes, tables, tuple(findings.found))
 

@@ -124,6 +124,16 @@ class Tree:
             return None
         return _split_in_words(stem_of(path)) or self.split_of(path.rpartition("/")[0])
 
+    def split_of_image(self, image: str, file: str, said: str | None = None) -> str:
+        """The split that is said of an image, else that of its annotations' file, else that of its folder, else train.
+
+        Args:
+            image, file: as paths from the folder.
+        """
+        if self.one_split:
+            return "train"
+        return said or self.split_of_file(file) or self.split_of(image.rpartition("/")[0]) or "train"
+
     def check_splits(self) -> None:
         """Raises:
         LayoutError: two folders beside each other are names of one split.

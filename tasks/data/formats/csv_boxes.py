@@ -104,7 +104,7 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
         with findings.skipping():
             for split, one in _annotated(tree, path, table, images, findings):
                 splits.setdefault(split, []).append(one)
-    return data_set("CSV", tree, splits, findings)
+    return data_set("CSV", tree.folder, splits, findings)
 
 
 def _annotated(
@@ -114,9 +114,9 @@ def _annotated(
     places: dict[tuple[str, str | None], str | None] = {}
     for row in _rows(table, findings):
         with findings.skipping():
-            key = row.image, None if tree.one_split else row.split
+            key = row.image, row.split
             if key not in places:
-                places[key] = images.find(row.image, path, key[1])
+                places[key] = images.find(row.image, path, row.split)
             found = places[key]
             if found is None:
                 line = f"{table.file}: line {row.line}: its image {row.image!r} is not there"
@@ -127,8 +127,7 @@ def _annotated(
     in_shares = are_shares(table.file, [(row.line, row.box) for items in rows.values() for row in items if row.box])
     for found, items in rows.items():
         objects = [_object(table.file, row, row.box) for row in items if row.box is not None]
-        own = None if tree.one_split else items[0].split
-        split = own or tree.split_of_file(path) or tree.split_of(found.rpartition("/")[0]) or "train"
+        split = tree.split_of_image(found, path, items[0].split)
         yield split, AnnotatedImage(tree.folder / found, table.file, objects, items[0].size, in_shares)
 
 

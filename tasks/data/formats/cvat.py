@@ -62,16 +62,13 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
     images = ImageNames(tree, settings.allow_outside)
     splits: dict[str, list[AnnotatedImage]] = {}
     for path in tree.files_that((".xml",), _is_cvat):
-        for name, split, one in _read_file(tree, path, images, findings):
-            place = split or tree.split_of_file(path) or tree.split_of(name.rpartition("/")[0])
-            splits.setdefault(place or "train", []).append(one)
-    return data_set("CVAT", tree, splits, findings, polygons=annotations == "polygons")
+        for split, one in _read_file(tree, path, images, findings):
+            splits.setdefault(split, []).append(one)
+    return data_set("CVAT", tree.folder, splits, findings, polygons=annotations == "polygons")
 
 
-def _read_file(
-    tree: Tree, path: str, images: ImageNames, findings: Findings
-) -> Iterator[tuple[str, str | None, AnnotatedImage]]:
-    """The path from the folder, the split, and the image of each."""
+def _read_file(tree: Tree, path: str, images: ImageNames, findings: Findings) -> Iterator[tuple[str, AnnotatedImage]]:
+    """The split and the image of each."""
     file = tree.folder / path
     try:
         root = read_xml(file)
@@ -82,7 +79,7 @@ def _read_file(
     for element in [*root.iter("image"), *frames]:
         name = element.get("name", "")
         with findings.skipping():
-            subset = None if tree.one_split else split_named(element.get("subset", ""))
+            subset = split_named(element.get("subset", ""))
             found = images.find(name, path, subset)
             if found is None:
                 is_frame = (
@@ -90,7 +87,8 @@ def _read_file(
                 )
                 line = f"{file}: its image {name!r} is not there{is_frame}"
                 raise DataError(Finding("image-missing", line, tree.folder / name))
-            yield found, subset, _annotated(file, tree.folder / found, element, findings)
+            one = _annotated(file, tree.folder / found, element, findings)
+            yield tree.split_of_image(found, path, subset), one
 
 
 def _frames(file: Path, root: ElementTree.Element) -> list[ElementTree.Element]:

@@ -67,9 +67,9 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
                     continue
                 found = _image(task, where, path, images)
                 one = _annotated(tree.folder / path, tree.folder / found, results, where, findings)
-                split = tree.split_of_file(path) or tree.split_of(found.rpartition("/")[0]) or "train"
+                split = tree.split_of_image(found, path)
                 splits.setdefault(split, []).append(one)
-    return data_set("Label Studio", tree, splits, findings, polygons=annotations == "polygons")
+    return data_set("Label Studio", tree.folder, splits, findings, polygons=annotations == "polygons")
 
 
 def _tasks(file: Path, findings: Findings) -> Iterable[_Task]:

@@ -99,7 +99,7 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
             one = _annotated(tree.folder / path, tree.folder / found, content, findings)
             split = tree.split_of(path.rpartition("/")[0]) or tree.split_of(found.rpartition("/")[0]) or "train"
             splits.setdefault(split, []).append(one)
-    return data_set("LabelMe", tree, splits, findings, polygons=annotations == "polygons")
+    return data_set("LabelMe", tree.folder, splits, findings, polygons=annotations == "polygons")
 
 
 def _read_file(path: Path) -> _File | None:

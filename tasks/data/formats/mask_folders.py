@@ -14,7 +14,7 @@ from tasks.data.formats.format import Format
 from tasks.data.formats.mask_pairs import by_split, empty_masks, find_pairs, of_one_folder, paired
 from tasks.data.formats.mask_writing import write_masks
 from tasks.data.images import read_image_size
-from tasks.data.masks.class_maps import MaskSettings, class_map
+from tasks.data.masks.class_maps import class_map
 from tasks.data.masks.mask_files import MaskFile, MaskReading, read_values
 from tasks.data.masks.samples import MaskedSample, MaskedSamples
 
@@ -70,8 +70,7 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
         raise InputError(f"{folder}: has no images with masks to train on (train)")
     splits = {split: _whole(pairs, findings) for split, pairs in splits.items()}
     masks = [mask for pairs in splits.values() for _, mask in pairs]
-    said = MaskSettings(settings.classes, settings.ignore_index, settings.mask_threshold)
-    classes, named_by = class_map(folder / "classes.txt", masks, said, findings)
+    classes, named_by = class_map(folder / "classes.txt", masks, settings, findings)
     return DataSet(
         layout=f"mask folders ({named_by})",
         classes=classes.names,

@@ -43,7 +43,6 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
     splits: dict[str, list[AnnotatedImage]] = {}
     absent = ""
     for path, table in tables(tree, _is_of_boxes):
-        split_of_table = tree.split_of_file(path)
         objects = _objects(table, path, images, names, findings)
         if not objects:
             example = next((row[table.columns["imageid"]] for _, row in table.rows()), "")
@@ -52,13 +51,12 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
             boxes = [(line, item.region.box) for items in objects.values() for line, item in items]
             in_shares = are_shares(table.file, boxes)
             for image, items in objects.items():
-                split = split_of_table or tree.split_of(image.rpartition("/")[0]) or "train"
                 found = [item for _, item in items]
                 one = AnnotatedImage(tree.folder / image, table.file, found, in_shares=in_shares)
-                splits.setdefault(split, []).append(one)
+                splits.setdefault(tree.split_of_image(image, path), []).append(one)
     if not splits:
         raise InputError(absent)
-    return data_set("Open Images", tree, splits, findings)
+    return data_set("Open Images", tree.folder, splits, findings)
 
 
 def _objects(

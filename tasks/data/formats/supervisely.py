@@ -116,7 +116,7 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
     if not splits and unmatched:
         cure = "give each image the name of its annotation without .json"
         raise LayoutError(f"{tree.folder}: found {tree.counts()}: {unmatched}; {cure}")
-    return data_set("Supervisely", tree, splits, findings, polygons=annotations == "polygons")
+    return data_set("Supervisely", tree.folder, splits, findings, polygons=annotations == "polygons")
 
 
 def _image_of(file: str, images: set[str], by_stem: dict[str, str]) -> str | None:

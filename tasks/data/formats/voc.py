@@ -40,7 +40,7 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
         for annotation, image in files:
             with findings.skipping():
                 splits[split].append(read_voc_xml(annotation, image, settings.voc_one_based))
-    data = data_set("Pascal VOC", tree, splits, findings)
+    data = data_set("Pascal VOC", tree.folder, splits, findings)
     _report_unlisted(tree, pairs, {annotation for files in chosen.values() for annotation, _ in files}, findings)
     return replace(data, findings=tuple(findings.found))
 

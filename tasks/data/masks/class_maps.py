@@ -1,13 +1,14 @@
 """From what masks hold to the classes: the one place where the meaning of their values is decided."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backbones import InputError
+from tasks.config import SegmentationData
 from tasks.data.findings import Findings
 from tasks.data.folders.texts import read_lines
 from tasks.data.masks.mask_files import ClassMap, MaskReading, is_one_bit, read_values
@@ -26,22 +27,9 @@ _COLOUR = 3  # numbers
 _NEAR, _MANY, _FEW, _MOST_BETWEEN = 8, 12, 0.03, 0.2
 
 
-@dataclass(frozen=True)
-class MaskSettings:
-    """What a user says of masks.
-
-    Attributes:
-        names: of the values 0, 1, ...; empty where nothing is said.
-        ignore_index: one more value to ignore.
-        threshold: grey levels from here on are 1, all others 0.
-    """
-
-    names: Sequence[str] = ()
-    ignore_index: int | None = None
-    threshold: int | None = None
-
-
-def class_map(file: Path, masks: Sequence[Path], settings: MaskSettings, findings: Findings) -> tuple[ClassMap, str]:
+def class_map(
+    file: Path, masks: Sequence[Path], settings: SegmentationData, findings: Findings
+) -> tuple[ClassMap, str]:
     """The classes of masks, and who names them.
 
     255 is ignored, except where masks hold 0 and 255 alone: there it is the second class. The names unlabelled and
@@ -54,10 +42,10 @@ def class_map(file: Path, masks: Sequence[Path], settings: MaskSettings, finding
         InputError: the file cannot be read or names no class; a named class has a value that is ignored; there are
             more values than classes can be; or the values are those of soft edges.
     """
-    if len(set(settings.names)) < len(settings.names):
-        raise InputError(f"data.classes: two classes share a name in {' '.join(settings.names)}")
-    if settings.names:
-        return _named(list(settings.names), {}, masks, settings, findings), "classes as given"
+    if len(set(settings.classes)) < len(settings.classes):
+        raise InputError(f"data.classes: two classes share a name in {' '.join(settings.classes)}")
+    if settings.classes:
+        return _named(list(settings.classes), {}, masks, settings, findings), "classes as given"
     if file.is_file():
         names, colours = _read_names(file, findings)
         return _named(names, colours, masks, settings, findings), file.name
@@ -92,15 +80,15 @@ def _named(
     names: Sequence[str],
     colours: dict[tuple[int, int, int], int],
     masks: Sequence[Path],
-    settings: MaskSettings,
+    settings: SegmentationData,
     findings: Findings,
 ) -> ClassMap:
     ignored = {_WHITE} | ({settings.ignore_index} if settings.ignore_index is not None else set())
     values = list(range(len(names)))
-    reading = MaskReading(colours, threshold=settings.threshold)
-    if settings.threshold is not None and len(names) != _TWO:
+    reading = MaskReading(colours, threshold=settings.mask_threshold)
+    if settings.mask_threshold is not None and len(names) != _TWO:
         raise InputError(f"data.mask_threshold makes two classes, and {len(names)} are named")
-    if not colours and settings.threshold is None and _are_black_and_white(masks, findings):
+    if not colours and settings.mask_threshold is None and _are_black_and_white(masks, findings):
         if len(names) != _TWO or settings.ignore_index == _WHITE:
             reason = "and 255 is ignored" if settings.ignore_index == _WHITE else f"and {len(names)} classes are named"
             raise InputError(
@@ -116,18 +104,18 @@ def _named(
     return ClassMap(tuple(name for _, name in kept), tuple(value for value, _ in kept), frozenset(left_out), reading)
 
 
-def _counted(masks: Sequence[Path], settings: MaskSettings, findings: Findings) -> ClassMap:
+def _counted(masks: Sequence[Path], settings: SegmentationData, findings: Findings) -> ClassMap:
     bits = [mask for mask in masks if is_one_bit(mask)]
     one_bit = set(bits)
     others = [mask for mask in masks if mask not in one_bit]
-    reading = MaskReading(threshold=settings.threshold)
+    reading = MaskReading(threshold=settings.mask_threshold)
     counts = _count(others, reading, findings)
     if bits:
         white = _WHITE if set(np.flatnonzero(counts).tolist()) in ({_WHITE}, {0, _WHITE}) else 1
         reading = replace(reading, white=white)
         counts += _count(bits, reading, findings)
     found = set(np.flatnonzero(counts).tolist())
-    if settings.threshold is None:
+    if settings.mask_threshold is None:
         _check_edges(masks, counts)
         _check_strays(masks, counts)
     ignored = {_WHITE} if found != {0, _WHITE} else set()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,7 +76,8 @@ def test_levels_keep_the_order(values: list[int]) -> None:
     ],
 )
 def test_the_range_that_is_found(images: list[tuple[list[float], type]], found: str | None, tmp_path: Path) -> None:
-    assert found_range([_saved(tmp_path, *values, dtype=dtype) for values, dtype in images]) == found
+    samples = [SimpleNamespace(file=_saved(tmp_path, *values, dtype=dtype)) for values, dtype in images]
+    assert found_range(samples) == found
 
 
 @pytest.mark.parametrize("value", ["all", "5,1", "1", "0,inf", "0,nan", "1,2,3"])

@@ -62,6 +62,16 @@ def test_grey_and_opacity(tmp_path: Path) -> None:
         read_image(tmp_path / "b.png", Reading(4))
 
 
+def test_compressed_bands(tmp_path: Path) -> None:
+    """Pillow reads four of them; what neither reads is one line."""
+    bands = np.random.default_rng(0).integers(0, 256, (4, 6, 4), dtype=np.uint8)
+    Image.fromarray(bands).save(tmp_path / "a.tif", compression="tiff_lzw")
+    assert np.array_equal(read_image(tmp_path / "a.tif", Reading(4)), bands)
+    (tmp_path / "b.tif").write_text("no image")
+    with pytest.raises(InputError, match=r"b.tif: not a readable image"):
+        read_image(tmp_path / "b.tif", Reading(5))
+
+
 def test_what_is_shown_is_rgb() -> None:
     for channels in (1, 2, 3, 5):
         image = np.random.default_rng(0).integers(0, 256, (4, 6, channels), dtype=np.uint8)

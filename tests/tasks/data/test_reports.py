@@ -1,4 +1,4 @@
-"""What people report of such tools: see `tests.tasks.data.reports`."""
+"""What people report of such tools: see `tests/tasks/data/reports`."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,8 @@ from backbones import InputError
 from tasks.data import open_data
 from tasks.doctor import examine
 from tests.heads import data_for
-from tests.tasks.data.reports import REPORTS, wrong
+from tests.tasks.data.reports.base import wrong
+from tests.tasks.data.reports.table import REPORTS
 
 
 def test_there_are_enough() -> None:
