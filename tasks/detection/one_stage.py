@@ -157,12 +157,14 @@ class FocalRetinaNetHead(_FocalHead, RetinaNetHead):
         matched_idxs: list[Tensor],
     ) -> dict[str, Tensor]:
         losses = []
-        for logits, target, matches in zip(head_outputs["cls_logits"], targets, matched_idxs, strict=True):
+        outputs = head_outputs["cls_logits"]
+        labelled = _labelled(targets, outputs)
+        for logits, target, matches, columns in zip(outputs, targets, matched_idxs, labelled, strict=True):
             found, valid = matches >= 0, matches != _IGNORED
             wanted = torch.zeros_like(logits)
             wanted[found, target["labels"][matches[found]]] = 1.0
-            loss = sigmoid_focal_loss(logits[valid], wanted[valid], self.alpha, self.gamma, reduction="sum")
-            losses.append(loss / max(1, found.sum()))
+            focal = sigmoid_focal_loss(logits[valid], wanted[valid], self.alpha, self.gamma)
+            losses.append((focal * columns).sum() / max(1, found.sum()))
         return {
             "classification": sum(losses) / len(targets),
             "bbox_regression": self.regression_head.compute_loss(targets, head_outputs, anchors, matched_idxs),
@@ -210,7 +212,9 @@ class FocalFCOSHead(_FocalHead, FCOSHead):
         logits = head_outputs["cls_logits"].flatten(0, 1)
         wanted = torch.zeros_like(logits).index_put((found, labels), logits.new_ones(len(found)))
         ignored = (torch.stack(crowds) & (matches < 0)).flatten()
-        focal = sigmoid_focal_loss(logits, wanted, self.alpha, self.gamma).sum(1)
+        focal = sigmoid_focal_loss(logits, wanted, self.alpha, self.gamma)
+        labelled = _labelled(targets, logits).repeat_interleave(cells.shape[1], 0)
+        focal = (focal * labelled).sum(1)
         regression = head_outputs["bbox_regression"].flatten(0, 1)[found]
         losses = {
             "classification": focal.masked_fill(ignored, 0.0).sum(),
@@ -224,6 +228,13 @@ class FocalFCOSHead(_FocalHead, FCOSHead):
             ),
         }
         return {name: loss / max(1, len(found)) for name, loss in losses.items()}
+
+
+def _labelled(targets: list[dict[str, Tensor]], logits: Tensor) -> Tensor:
+    """(images, classes) 1, or 0 where nobody looked for the class on the image: nothing is known of it, neither that it
+    is there nor that it is not."""
+    every = logits.new_ones(logits.shape[-1])
+    return torch.stack([every.index_fill(0, target["unlabelled"], 0.0) for target in targets])
 
 
 def _of_matches(values: Tensor, matches: Tensor) -> Tensor:

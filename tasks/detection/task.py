@@ -58,7 +58,7 @@ class DetectionTask:
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         # The background is label 0 to torchvision.
-        targets = [target | {"labels": target["labels"] + 1} for target in batch.targets]
+        targets = [target | {name: target[name] + 1 for name in ("labels", "unlabelled")} for target in batch.targets]
         with naming_small_images(batch.images, batch.names):
             losses: dict[str, Tensor] = model(batch.images, targets)
         return losses

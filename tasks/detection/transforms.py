@@ -76,8 +76,8 @@ class DetectionTransform:
 
         Returns:
             The image, uint8 (3, H, W); the target with "boxes" (n, 4) float32 in its pixels, "labels"
-            (n,) int64 from 0, "crowd_boxes" (m, 4) and, where they are asked for, "masks" (n, H, W) uint8; and the
-            original (height, width).
+            (n,) int64 from 0, "crowd_boxes" (m, 4), "unlabelled" (k,) int64, the labels that nobody looked for on it,
+            and, where they are asked for, "masks" (n, H, W) uint8; and the original (height, width).
         """
         image = sample.read(self.reading)
         samples = [sample, *self._partners(seed)]
@@ -86,10 +86,12 @@ class DetectionTransform:
         labels, crowd = (
             np.concatenate([getattr(one, name) for one in samples])[transformed.kept] for name in _PER_OBJECT
         )
+        unlabelled = sorted({label for one in samples for label in one.unlabelled})
         target = {
             "boxes": torch.from_numpy(transformed.boxes[~crowd]).float(),
             "labels": torch.from_numpy(labels[~crowd]),
             "crowd_boxes": torch.from_numpy(transformed.boxes[crowd]).float(),
+            "unlabelled": torch.tensor(unlabelled, dtype=torch.int64),
         }
         if transformed.masks is not None:
             target["masks"] = torch.from_numpy(transformed.masks[~crowd])

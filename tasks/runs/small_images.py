@@ -61,6 +61,7 @@ def _batch(split: str, count: int, shape: tuple[int, int, int]) -> Batch:
         "boxes": empty(0, 4, dtype=torch.float32),
         "labels": empty(0, dtype=torch.int64),
         "crowd_boxes": empty(0, 4, dtype=torch.float32),
+        "unlabelled": empty(0, dtype=torch.int64),
         "masks": empty(0, *size, dtype=torch.uint8),
         "mask": empty(*size, dtype=torch.uint8),
     }

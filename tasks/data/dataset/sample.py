@@ -44,6 +44,7 @@ class Sample:
         areas: (n,) float64, of the object in square pixels (its mask's, where there is one).
         crowd: (n,) bool, regions to ignore: neither objects nor background.
         segmentations: n polygons or run lengths as COCO writes them, JSON text, each perhaps empty; or none at all.
+        unlabelled: the labels that nobody looked for on this image: it may show such objects.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Sample:
     areas: NDArray[np.float64]
     crowd: NDArray[np.bool_]
     segmentations: tuple[bytes, ...] = ()
+    unlabelled: tuple[int, ...] = ()
 
     @property
     def file(self) -> Path | None:

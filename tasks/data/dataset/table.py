@@ -53,6 +53,7 @@ class SampleTable:
         boxes, labels, areas, crowd: (M, ...), as in `Sample`.
         segmentations: M texts, or None.
         ids: what the annotation file calls each image, JSON text, or None where it has no such names.
+        unlabelled: (N, classes), which labels nobody looked for on which image, or None where all were looked for.
     """
 
     names: Texts
@@ -65,6 +66,7 @@ class SampleTable:
     crowd: NDArray[np.bool_]
     segmentations: Texts | None = None
     ids: Texts | None = None
+    unlabelled: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -83,6 +85,7 @@ class SampleTable:
             areas=self.areas[objects],
             crowd=self.crowd[objects],
             segmentations=() if texts is None else tuple(texts.raw(number) for number in range(start, stop)),
+            unlabelled=() if self.unlabelled is None else tuple(np.flatnonzero(self.unlabelled[position]).tolist()),
         )
 
     def __iter__(self) -> Iterator[Sample]:
@@ -102,11 +105,13 @@ class SampleTable:
     def relabelled(self, positions: NDArray[np.int64]) -> "SampleTable":
         """With label `positions[k]` for each k; objects whose label becomes negative are left out."""
         labels = positions[self.labels]
+        unlabelled = None if self.unlabelled is None else _relabelled_columns(self.unlabelled, positions)
         if (labels >= 0).all():
-            return replace(self, labels=labels)
+            return replace(self, labels=labels, unlabelled=unlabelled)
         kept = np.flatnonzero(labels >= 0)
         return replace(
             self,
+            unlabelled=unlabelled,
             first=np.searchsorted(kept, self.first).astype(np.int64),
             boxes=self.boxes[kept],
             labels=labels[kept],
@@ -132,7 +137,14 @@ class SampleTable:
             crowd=self.crowd[objects],
             segmentations=None if self.segmentations is None else self.segmentations.take(objects.tolist()),
             ids=None if self.ids is None else self.ids.take(positions),
+            unlabelled=None if self.unlabelled is None else self.unlabelled[list(positions)],
         )
+
+    def without_labels(self, labels: Sequence[int], classes: int) -> "SampleTable":
+        """The same images, of which it is known that nobody looked for these of all the labels."""
+        unlabelled = np.zeros((len(self), classes), np.bool_)
+        unlabelled[:, list(labels)] = True
+        return replace(self, unlabelled=unlabelled)
 
     def concatenated(self, others: Sequence["SampleTable"]) -> "SampleTable":
         """With the samples of other folders, in the order of their names: paths from the folder that holds all."""
@@ -149,6 +161,7 @@ class SampleTable:
         if all(text is not None for text in texts):
             segmentations = Texts(text.raw(number) for text in texts if text is not None for number in range(len(text)))
         counts = np.concatenate([np.diff(table.first) for table in tables])
+        unlabelled = [table.unlabelled for table in tables if table.unlabelled is not None]
         whole = SampleTable(
             names=Texts(names),
             images=base,
@@ -159,5 +172,15 @@ class SampleTable:
             areas=np.concatenate([table.areas for table in tables]),
             crowd=np.concatenate([table.crowd for table in tables]),
             segmentations=segmentations,
+            unlabelled=np.concatenate(unlabelled) if unlabelled else None,
         )
         return whole.take(sorted(range(len(names)), key=names.__getitem__))
+
+
+def _relabelled_columns(unlabelled: NDArray[np.bool_], positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of several labels that become one, it is enough that one was looked for."""
+    columns = np.ones((len(unlabelled), int(positions.max()) + 1), np.bool_)
+    for column, position in zip(unlabelled.T, positions, strict=True):
+        if position >= 0:
+            columns[:, position] &= column
+    return columns

@@ -59,16 +59,18 @@ def _read(settings: DataSettings, annotations: Annotations, findings: Findings) 
     formats += [format_of(tree, annotations) for tree in trees[1:]]
     _check_use(settings, formats)
     parts = [one.open(tree, settings, annotations, findings) for one, tree in zip(formats, trees, strict=True)]
-    for split, images, places in settings.given_splits:
-        tree = Tree.of_parts(Path(images), Path(places), one_split=True)
-        part = format_of(tree, annotations, settings.format).open(tree, settings, annotations, findings)
-        parts[0] = with_split(parts[0], split, part, places)
-    if not any("val" in part.splits for part in parts):
+    given = settings.given_splits
+    if "val" not in {split for split, *_ in given} and not any("val" in part.splits for part in parts):
         # Of each folder by itself, so that merging in another one moves no image between train and val.
         parts = [_with_val(part, settings, findings) for part in parts]
     if settings.also:
         report_partial(parts, (settings.path, *settings.also), settings.keep, settings.renamed, findings)
-    return merge(parts), formats
+    data = merge(parts)
+    for split, images, places in given:
+        tree = Tree.of_parts(Path(images), Path(places), one_split=True)
+        part = format_of(tree, annotations, settings.format).open(tree, settings, annotations, findings)
+        data = with_split(data, split, part, places)
+    return data, formats
 
 
 def _tree(settings: DataSettings) -> Tree:

@@ -96,6 +96,7 @@ def test_every_detector_trains_on(name: str, what: str) -> None:
             "boxes": objects,
             "labels": torch.arange(len(objects)),
             "crowd_boxes": crowd,
+            "unlabelled": torch.zeros(0, dtype=torch.long),
             "masks": torch.ones(len(objects), *image.shape[1:], dtype=torch.uint8),
         }
         for image in images

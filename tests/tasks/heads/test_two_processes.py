@@ -48,6 +48,7 @@ def _batch(head: HeadSettings, rank: int) -> Batch:
     if head.task == "detection":
         boxes = torch.tensor([[10.0, 20, 50, 60], [20, 5, 90, 60]])[: 2 - rank]
         target = {"boxes": boxes, "labels": torch.arange(len(boxes)), "crowd_boxes": torch.zeros(0, 4)}
+        target["unlabelled"] = torch.zeros(0, dtype=torch.long)
         target["masks"] = torch.ones(len(boxes), 64, 96, dtype=torch.uint8)
     return Batch(images, [target, target], [0, 1], ["a", "b"], [(64, 96)] * 2)
 

@@ -59,6 +59,7 @@ def _go(head_name: str, options: dict[str, Any], norm: str, count: int, side: in
         "boxes": torch.tensor([[1.0, 1, side - 1, side - 1]]),
         "labels": torch.zeros(1, dtype=torch.int64),
         "crowd_boxes": torch.zeros(0, 4),
+        "unlabelled": torch.zeros(0, dtype=torch.long),
     }
     names = [f"{number}.png" for number in range(count)]
     batch = Batch(images, [target] * count, list(range(count)), names, [(side, side)] * count)

@@ -58,6 +58,44 @@ def test_a_class_that_one_folder_does_not_label_is_said(tmp_path: Path) -> None:
     assert said(rename="Red=red", keep=("red",)) == []
 
 
+def test_train_knows_which_classes_nobody_looked_for(tmp_path: Path) -> None:
+    write_voc(tmp_path / "a", {"train": {"x0": [WHITE, RED], "x1": []}, "val": {"v": [RED]}})
+    write_voc(tmp_path / "b", {"train": {"y": [BLUE, ("Red", 4, 6, 30, 40)]}, "val": {"w": [BLUE]}})
+    write_coco(tmp_path / "negatives", {"train": {"z": []}, "val": {"u": []}}, [(1, "blue")])
+    also = (str(tmp_path / "b"), str(tmp_path / "negatives"))
+
+    def unlabelled(split: str, **settings: Any) -> dict[str, set[str]]:
+        data = open_data(DetectionData(path=str(tmp_path / "a"), also=also, **settings))
+        return {Path(one.name).stem: {data.classes[k] for k in one.unlabelled} for one in data.splits[split]}
+
+    assert unlabelled("train") == {"x0": {"Red", "blue"}, "x1": {"Red", "blue"}, "y": {"red", "white"}, "z": set()}
+    assert unlabelled("val") == {"v": set(), "w": set(), "u": set()}
+    assert unlabelled("train", rename="Red=red") == {"x0": {"blue"}, "x1": {"blue"}, "y": {"white"}, "z": set()}
+    assert unlabelled("train", rename="Red=red", keep=("red", "white")) == {
+        "x0": set(),
+        "x1": set(),
+        "y": {"white"},
+        "z": set(),
+    }
+
+
+def test_a_val_of_all_classes_beside_folders_of_some(tmp_path: Path) -> None:
+    for name, box in (("a", RED), ("b", BLUE)):
+        write_voc(tmp_path / name, {"train": {f"{name}{k}": [box] for k in range(5)}})
+    val = write_voc(tmp_path / "val", {"train": {"v": [RED, BLUE]}})
+    data = open_data(
+        DetectionData(
+            path=str(tmp_path / "a"),
+            also=(str(tmp_path / "b"),),
+            val_images=str(val / "JPEGImages"),
+            val_annotations=str(val / "Annotations"),
+        )
+    )
+    assert data.classes == ("red", "blue")
+    assert {split: len(samples) for split, samples in data.splits.items()} == {"train": 10, "val": 1}
+    assert [data.classes[label] for label in data.splits["val"][0].labels] == ["red", "blue"]
+
+
 def test_masks_are_merged_by_the_names_of_their_classes(tmp_path: Path) -> None:
     for folder, classes in (("a", "ground\ncell\n"), ("b", "ground\ndirt\ncell\n")):
         for kind in ("images", "masks"):
