@@ -1,7 +1,7 @@
 """What the trainer asks of a task, and what it hands to it."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,11 @@ class Metric(Protocol):
 
     def update(self, batch: Batch, predictions: Sequence[Any]) -> None: ...
 
-    def merge(self, other: Self) -> None:
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What this process has seen, flat, for the others."""
+        ...
+
+    def merge(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take in what another process has seen."""
         ...
 

@@ -17,6 +17,7 @@ FLOORS = {
     "tasks.config": 1,
     "tasks.data": 2,
     "tasks.task": 3,
+    "tasks.processes": 3,
     "tasks.drawing": 3,
     "tasks.detection": 4,
     "tasks.segmentation": 4,

@@ -1,7 +1,7 @@
 """What a training step of each head asks of a device: how often the host waits, copies, and calls an operator.
 
-Counted on the pretend device, so it needs no hardware. The step is the trainer's up to its log: the host reads the loss
-and the norm of the gradients, two of the synchronisations; the log then reads each part of the loss.
+Counted on the pretend device, so it needs no hardware. The step is the trainer's own; its log reads the numbers of
+a step while the device is at the next one.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def count_step(head: HeadSettings, images: int) -> "Account":
 
     task, batch = example(head)
     batch = repeated(batch, images)
-    step = _stepper(task)
+    step = _stepper(task, head)
     step(batch)
     with counted() as account:
         step(batch)
@@ -96,28 +96,23 @@ def repeated(batch: "Batch", times: int) -> "Batch":
         indices=list(range(len(batch.images) * times)),
         names=batch.names * times,
         original_sizes=batch.original_sizes * times,
+        seeds=[*batch.seeds] * times,
     )
 
 
-def _stepper(task: "Task") -> Callable[["Batch"], None]:
+def _stepper(task: "Task", head: HeadSettings) -> Callable[["Batch"], object]:
+    """The trainer's own step."""
     import torch
 
     from tasks.benchmark.pretend_device import pretend_device
-    from tasks.training import find_optimizer, make_optimizer
+    from tasks.config import settings_for
+    from tasks.training import Stepper, find_optimizer, find_schedule
 
-    device, model = pretend_device(), task.model
-    model.to(device).to(memory_format=torch.channels_last).train()
-    optimizer = make_optimizer(model, find_optimizer("sgd")(lr=1e-3))
-
-    def step(batch: "Batch") -> None:
-        loss = torch.stack(list(task.losses(model, batch.to(device)).values())).sum()
-        loss.item()
-        loss.backward()
-        float(torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0))
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
+    device = pretend_device()
+    task.model.to(device).to(memory_format=torch.channels_last).train()
+    settings = settings_for(type(head), find_optimizer("sgd"), find_schedule("cosine"))(head=head)
+    stepper = Stepper(task, task.model, settings, device, print)
+    return lambda batch: stepper(batch, 1, 1e-3, [])
 
 
 def _where(accounts: "dict[str, Account]", lines: int) -> Table:

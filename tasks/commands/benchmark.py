@@ -12,10 +12,11 @@ from tasks.config import Device, Group, UserPath
 class BenchmarkArguments(Group):
     """The work to time."""
 
-    what: Literal["step", "index", "evaluation", "synchronisations"] = "step"
-    """A training step; reading a COCO-sized annotation file and sharing it with workers, against pycocotools and
-    torchvision's CocoDetection; the COCO metrics by hotcoco against pycocotools; or how often the host waits for a
-    device, copies to it and calls an operator in a training step of each head, counted without a device."""
+    what: Literal["step", "loop", "index", "evaluation", "synchronisations"] = "step"
+    """A training step; the trainer's loop by itself, with a model that does nothing; reading a COCO-sized annotation
+    file and sharing it with workers, against pycocotools and torchvision's CocoDetection; the COCO metrics by hotcoco
+    against pycocotools; or how often the host waits for a device, copies to it and calls an operator in a training step
+    of each head, counted without a device."""
     task: Literal["detection", "segmentation"] = "detection"
     """step: against torchvision's Faster R-CNN, or against segmentation-models-pytorch's Unet."""
     backbone: str = "resnet50"
@@ -36,7 +37,7 @@ class BenchmarkArguments(Group):
     workers: int = Field(4, ge=1)
     """index: processes that read images."""
     rounds: int = Field(3, ge=1)
-    """index and evaluation: how often each is timed, in turn."""
+    """loop, index and evaluation: how often each is timed, in turn."""
     folder: UserPath | None = None
     """index: where the synthetic data goes. None: a temporary folder."""
     head: str | None = None
@@ -60,7 +61,7 @@ def _parse(argv: list[str]) -> BenchmarkArguments:
 
 
 def _benchmark(arguments: BenchmarkArguments, console: Console) -> int:
-    from tasks.benchmark import Work, count_synchronisations, time_evaluation, time_index, time_steps
+    from tasks.benchmark import Work, count_synchronisations, time_evaluation, time_index, time_loop, time_steps
 
     if arguments.what == "index":
         return time_index(
@@ -70,6 +71,8 @@ def _benchmark(arguments: BenchmarkArguments, console: Console) -> int:
             rounds=arguments.rounds,
             folder=arguments.folder,
         )
+    if arguments.what == "loop":
+        return time_loop(console, rounds=arguments.rounds)
     if arguments.what == "evaluation":
         return time_evaluation(console, images=arguments.images, rounds=arguments.rounds)
     if arguments.what == "synchronisations":

@@ -116,7 +116,7 @@ def run_command(command: Callable[[Console], int]) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_args, **_kwargs: console.print(f"warning: {message}")
         try:
-            return command(console)
+            return _completed(command, console)
         except KeyboardInterrupt:
             return _fail("interrupted", 130)
         except SettingsError as error:
@@ -127,22 +127,50 @@ def run_command(command: Callable[[Console], int]) -> int:
         except Exception as error:
             code = _exit_code(error)
             if code is None:
-                raise
+                if _speaks():
+                    raise
+                return 1
             return _fail(str(error), code)
+
+
+def _completed(command: Callable[[Console], int], console: Console) -> int:
+    code = command(console)
+    if "torch.distributed" in sys.modules:
+        import torch.distributed as dist
+
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
+    return code
 
 
 def _exit_code(error: Exception) -> int | None:
     # Late: these come with torch, which --help must not wait for.
     from backbones import InputError
-    from tasks.training import Interrupted, TrainingError
+    from tasks.data import WorkerError
+    from tasks.training import Interrupted, OutOfTime, TrainingError
 
     if isinstance(error, InputError):
         return 2
     if isinstance(error, Interrupted):
         return error.exit_code
-    return 1 if isinstance(error, TrainingError) else None
+    if isinstance(error, OutOfTime):
+        return 0
+    return 1 if isinstance(error, (TrainingError, WorkerError)) else None
 
 
 def _fail(message: str, code: int) -> int:
-    print(" ".join(message.split()), file=sys.stderr)
+    if _speaks():
+        print(" ".join(message.split()), file=sys.stderr)
     return code
+
+
+def _speaks() -> bool:
+    """Of several processes, the first that fails; before they have met, the one with the number 0."""
+    if "torch.distributed" in sys.modules:
+        import torch.distributed as dist
+
+        if dist.is_available() and dist.is_initialized():
+            from tasks.processes import speaks
+
+            return speaks()
+    return os.environ.get("RANK", "0") == "0"

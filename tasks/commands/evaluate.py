@@ -1,6 +1,5 @@
 """`evaluate`: the metrics of a trained model on a split."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
@@ -9,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.commands.cli import parse, run_command
+from tasks.commands.outputs import check_writable, write_json
 from tasks.config import DATA_HELP, Device, Group, UserPath, UserText, read_yaml
 from tasks.runs import metrics_table
 
@@ -63,6 +63,8 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     given = [f"--{name}" for name, value in only_detection.items() if value]
     if given and read_description(folder)["task"] != "detection":
         raise InputError(f"{', '.join(given)}: for detection; {folder} is of {read_description(folder)['task']}")
+    if arguments.results is not None:
+        check_writable(arguments.results)
     accelerator = make_accelerator(arguments.device)
     options = {} if arguments.evaluator is None else {"evaluator": arguments.evaluator}
     task, description = task_from_checkpoint(folder, **options)
@@ -85,7 +87,7 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
         workers=arguments.workers,
     )
     task.model.to(accelerator.device)
-    metric = evaluate(task, task.model, loader, accelerator, description["precision"], console)
+    metric = evaluate(task, task.model, loader, accelerator.device, description["precision"], console)
     if not accelerator.is_main_process:
         return 0
     console.print(metrics_table({arguments.split: metric.compute()}, str(folder)))
@@ -95,15 +97,11 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
 
 
 def _print_more(arguments: EvaluateArguments, metric: "CocoMetric", data: "DataSet[Any]", console: Console) -> None:
-    from backbones import InputError
     from tasks.detection import coco_results, mistakes
 
     if arguments.results is not None:
         found = coco_results(metric, data.splits[arguments.split], data.category_ids.get(arguments.split, ()))  # type: ignore[arg-type]
-        try:
-            arguments.results.write_text(json.dumps(found), encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{arguments.results}: cannot be written: {error.strerror}") from None
+        write_json(arguments.results, found)
         console.print(f"{arguments.results}: {len(found)} detections")
     if arguments.mistakes:
         seen = mistakes(metric)

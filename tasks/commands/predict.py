@@ -1,6 +1,5 @@
 """`predict`: what a trained model finds, over the images."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ from pydantic import Field
 from rich.console import Console
 
 from tasks.commands.cli import parse, run_command
+from tasks.commands.outputs import check_writable, write_json
 from tasks.config import Device, Group, UserPath
 
 
@@ -54,6 +54,8 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
     if not paths:
         raise InputError(f"{', '.join(map(str, arguments.images)) or 'no images given'}: there is nothing to predict")
     targets = _targets(paths, arguments.output)
+    if arguments.results is not None:
+        check_writable(arguments.results)
     predictor = load_predictor(arguments.run, arguments.device)
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)
@@ -76,17 +78,18 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
             kept = found.above(thresholds)
             masks = None if kept.masks is None else (mask.numpy() for mask in kept.masks)
             boxes, labels, scores = (tensor.numpy() for tensor in (kept.boxes, kept.labels, kept.scores))
-            draw_objects(shown(image), boxes, labels, scores, predictor.classes, masks).save(target, quality=92)
+            drawing = draw_objects(shown(image), boxes, labels, scores, predictor.classes, masks)
             summary = f"{len(scores)} object{'' if len(scores) == 1 else 's'}"
         else:
-            draw_labels(shown(image), found.numpy(), predictor.classes).save(target, quality=92)
+            drawing = draw_labels(shown(image), found.numpy(), predictor.classes)
             summary = ", ".join(predictor.classes[label] for label in found.unique().tolist())
+        try:
+            drawing.save(target, quality=92)
+        except OSError as error:
+            raise InputError(f"{target}: cannot be written: {error.strerror}") from None
         console.print(f"{target}: {summary}")
     if arguments.results is not None:
-        try:
-            arguments.results.write_text(json.dumps(results), encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{arguments.results}: cannot be written: {error.strerror}") from None
+        write_json(arguments.results, results)
         console.print(f"{arguments.results}: {len(results)} detections")
     return 1 if skipped else 0
 

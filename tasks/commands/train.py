@@ -17,8 +17,13 @@ def main(argv: list[str]) -> int:
 
 def _train(settings: Settings, console: Console) -> int:
     # Here, not above: torch takes seconds, and --help and wrong flags are answered without it.
-    from tasks.runs import train_run
+    from pathlib import Path
 
+    from tasks.runs import replay, train_run
+
+    if settings.replay is not None:
+        replay(Path(settings.replay), settings.device, console)
+        return 0
     train_run(settings, console)
     return 0
 

@@ -57,7 +57,7 @@ class DataSettings(Group):
     """How images of more than 8 bits become 8: full (the range of their type), percentile (each between its outer
     ones), LOW,HIGH, or auto, which finds such a range in train and keeps it with the model."""
     batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch-size"])] = Field(4, ge=1)
-    """Images a step."""
+    """Images a step, of all processes together."""
     workers: int = Field(1, ge=0)
     """Processes that read images; any number gives the same run."""
     augment: UserText = "light"

@@ -1,6 +1,6 @@
 """What the settings of every optimizer and of every schedule are made of; `tasks.training` has a file for each."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
 from pydantic import Field
@@ -33,6 +33,9 @@ class ScheduleSettings(NamedGroup):
     """What every schedule has; `tasks.training.schedules` has a file for each."""
 
     path_prefix = "schedule."
+
+    # Whether the rates of a run's first epochs are the same however many follow, so that it may be given more.
+    goes_on: ClassVar[bool] = False
 
     name: ScheduleName = ""
     epochs: Annotated[int, tyro.conf.arg(aliases=["--epochs"])] = Field(10, ge=1)

@@ -27,13 +27,33 @@ class Settings(Group):
     """The run's folder. None: runs/<task>-<backbone>-<time>."""
     resume: bool = False
     """Continue the run in --output from its own config.yaml."""
+    resume_anyway: bool = False
+    """Continue it although the data or settings are not what they were, and write that down."""
     device: Device = "auto"
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 computes convolutions in bfloat16; weights, boxes and losses stay in fp32."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """bf16 and fp16 compute convolutions in 16 bits; weights, boxes and losses stay in fp32. In fp16 losses are scaled
+    so that small gradients are not lost."""
+    accumulate: int = Field(1, ge=1)
+    """In how many parts the images of a step are computed, one after the other: as many times less memory."""
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Evaluate, and keep as the best, a moving average of the weights: this share of itself and the rest of the weights
+    after each step; 0.999 is usual."""
     seed: int = Field(0, ge=0, lt=2**63)
     """The same seed gives the same run."""
     save_every: int | None = Field(None, ge=1)
     """Write last/ every so many steps, besides after every epoch."""
+    max_minutes: float | None = Field(None, gt=0)
+    """Stop after so many, with last/ written."""
+    patience: int | None = Field(None, ge=1)
+    """End after so many validations without a better one."""
+    non_finite: Literal["stop", "skip"] = "stop"
+    """What to do at a loss or gradient that is not finite; skipped are at most 20 steps in a row."""
+    dry_run: bool = False
+    """Two steps of everything, and nothing kept: whether it all goes through."""
+    overfit: int | None = Field(None, ge=1)
+    """Train on so many images alone, and evaluate on the same: whether the data can be learnt at all."""
+    replay: UserText | None = None
+    """Compute a step again that was not finite, from the file that the training has left in its folder."""
     verify_freeze: bool = False
     """At the end, compare every frozen tensor bit for bit with what it was."""
     data: DataSettings = DataSettings()
@@ -51,6 +71,15 @@ class Settings(Group):
         if self.task != self.head.task:
             raise SettingsError(f"head.name: {self.head.name!r} is not for {self.task}")
         self.schedule.check_rate(self.optim.lr)
+        if self.resume_anyway and not self.resume:
+            raise SettingsError("resume_anyway: says how to resume; give --resume too")
+        if self.overfit is not None and (self.resume or self.dry_run):
+            raise SettingsError("overfit: is done in one go; leave out --resume and --dry-run")
+        if self.accumulate > self.data.batch_size:
+            raise SettingsError(
+                f"accumulate: {self.accumulate}: a step has {self.data.batch_size} images (data.batch_size), which "
+                "make no more parts"
+            )
         if self.backbone.output_stride not in (None, *(strides := self.head.output_strides)):
             wanted = " or ".join(map(str, strides))
             raise SettingsError(

@@ -1,5 +1,6 @@
 """Images and their annotations: formats, masks, transforms, loading."""
 
+from tasks.data.dataset.fingerprint import Fingerprint, fingerprints, what_changed
 from tasks.data.dataset.objects import Objects, build_table
 from tasks.data.dataset.sample import Image, Sample
 from tasks.data.dataset.splits import DataSet, Indexed, Split, with_classes
@@ -11,10 +12,11 @@ from tasks.data.formats.converting import convert
 from tasks.data.formats.opening import open_data
 from tasks.data.images import IMAGE_SUFFIXES, check_size, is_turned, read_image
 from tasks.data.intensity import BY_TYPE, UNREADABLE, Intensity, found_range, is_deep
-from tasks.data.loading.batch import Batch
+from tasks.data.loading.batch import Batch, share_sizes
 from tasks.data.loading.loader import Loader
 from tasks.data.loading.sampling import epoch_repeat_factors
 from tasks.data.loading.seeds import sample_seed
+from tasks.data.loading.workers import WorkerError
 from tasks.data.masks.labels import IGNORE, Labels
 from tasks.data.masks.mask_files import MaskFile
 from tasks.data.masks.polygons import object_mask, packed_runs
@@ -41,6 +43,7 @@ __all__ = [
     "DataSet",
     "Finding",
     "Findings",
+    "Fingerprint",
     "Image",
     "Indexed",
     "Intensity",
@@ -55,10 +58,12 @@ __all__ = [
     "Sample",
     "SampleTable",
     "Split",
+    "WorkerError",
     "build_table",
     "check_size",
     "convert",
     "epoch_repeat_factors",
+    "fingerprints",
     "fit_within",
     "found_range",
     "is_deep",
@@ -74,8 +79,10 @@ __all__ = [
     "resize_image",
     "resize_mask",
     "sample_seed",
+    "share_sizes",
     "shown",
     "strictly",
     "try_augmentation",
+    "what_changed",
     "with_classes",
 ]

@@ -3,9 +3,9 @@
 import contextlib
 import gc
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -85,9 +85,29 @@ class CocoMetric:
                 found.masks.as_coco() if self.masks else [],
             )
 
-    def merge(self, other: Self) -> None:
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What this process has seen, for the others: images, how much is found on each, and all of that in a row."""
+        rows = list(self._found.values())
+        runs = [mask["counts"].encode() for row in rows for mask in row.masks]
+        return {
+            "images": np.array(list(self._found), np.int64),
+            "counts": np.array([len(row.scores) for row in rows], np.int64),
+            "boxes": np.concatenate([np.zeros((0, 4)), *(row.boxes for row in rows)]),
+            "labels": np.concatenate([np.zeros(0, np.int64), *(row.labels for row in rows)]),
+            "scores": np.concatenate([np.zeros(0), *(row.scores for row in rows)]),
+            "runs": np.frombuffer(b"".join(runs), np.uint8),
+            "lengths": np.array([len(run) for run in runs], np.int64),
+            "sizes": np.array([mask["size"] for row in rows for mask in row.masks], np.int64).reshape(-1, 2),
+        }
+
+    def merge(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Add what another process has seen."""
-        self._found |= other._found
+        ends = np.cumsum(arrays["counts"])
+        starts = ends - arrays["counts"]
+        masks = _masks_of(arrays)
+        for image, start, end in zip(arrays["images"].tolist(), starts.tolist(), ends.tolist(), strict=True):
+            boxes, labels, scores = (arrays[name][start:end] for name in ("boxes", "labels", "scores"))
+            self._found[image] = _Row(boxes, labels, scores, masks[start:end])
 
     def compute(self) -> dict[str, float]:
         """The metrics of `coco_metrics`, for masks with "segm_" before each, and `images`, how many images were
@@ -144,6 +164,14 @@ class CocoMetric:
                     result["segmentation"] = found.masks[number]
                 results.append(result)
         return results
+
+
+def _masks_of(arrays: Mapping[str, NDArray[Any]]) -> list[dict[str, Any]]:
+    """As COCO's result files hold them; none where there are none."""
+    text, ends = arrays["runs"].tobytes().decode(), np.cumsum(arrays["lengths"]).tolist()
+    starts = [0, *ends][: len(ends)]
+    sizes = arrays["sizes"].tolist()
+    return [{"size": size, "counts": text[start:end]} for size, start, end in zip(sizes, starts, ends, strict=True)]
 
 
 def coco_metrics(

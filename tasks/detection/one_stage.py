@@ -14,6 +14,7 @@ from torchvision.ops import box_iou, generalized_box_iou_loss, sigmoid_focal_los
 from backbones import Backbone, FeaturePyramid, InputError
 from tasks.detection.padding import PaddedBatch, check_sizes
 from tasks.detection.parts import Float32Anchors, in_crowd
+from tasks.processes import mean_over_processes
 
 _OCTAVES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 _BACKGROUND, _IGNORED = -1, -2  # what torchvision's matcher says of anchors
@@ -165,9 +166,11 @@ class FocalRetinaNetHead(_FocalHead, RetinaNetHead):
             wanted[found, target["labels"][matches[found]]] = 1.0
             focal = sigmoid_focal_loss(logits[valid], wanted[valid], self.alpha, self.gamma)
             losses.append((focal * columns).sum() / max(1, found.sum()))
+        # torchvision's, the mean over its images
+        regression = self.regression_head.compute_loss(targets, head_outputs, anchors, matched_idxs) * len(targets)
         return {
-            "classification": sum(losses) / len(targets),
-            "bbox_regression": self.regression_head.compute_loss(targets, head_outputs, anchors, matched_idxs),
+            "classification": mean_over_processes(torch.stack(losses).sum(), len(targets)),
+            "bbox_regression": mean_over_processes(regression, len(targets)),
         }
 
 
@@ -227,7 +230,7 @@ class FocalFCOSHead(_FocalHead, FCOSHead):
                 reduction="sum",
             ),
         }
-        return {name: loss / max(1, len(found)) for name, loss in losses.items()}
+        return {name: mean_over_processes(loss, len(found)) for name, loss in losses.items()}
 
 
 def _labelled(targets: list[dict[str, Tensor]], logits: Tensor) -> Tensor:

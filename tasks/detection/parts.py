@@ -1,16 +1,23 @@
-"""torchvision's detector parts where they need a change: precision and crowds."""
+"""torchvision's detector parts where they need a change: precision, crowds, and several processes."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
-from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.roi_heads import RoIHeads, project_masks_on_boxes
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import box_iou
 
+from tasks.detection.sampling import SeededSampler
+from tasks.processes import mean_over_processes
+
 _IN_CROWD = 0.5
+_BETA = 1 / 9  # of the boxes' smooth L1 losses, as in torchvision
 
 
 class Float32Anchors(AnchorGenerator):
@@ -45,44 +52,125 @@ class Float32MaskPredictor(MaskRCNNPredictor):
 
 
 class CrowdAwareRPN(RegionProposalNetwork):
-    """Anchors in a crowd region are ignored: they are neither objects nor background."""
+    """Anchors in a crowd region are ignored: they are neither objects nor background. Which of the others are learnt
+    from depends on the image's own seed."""
+
+    fg_bg_sampler: Any
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        sampler = self.fg_bg_sampler
+        self.fg_bg_sampler = SeededSampler(sampler.batch_size_per_image, sampler.positive_fraction, stream=0)
 
     def assign_targets_to_anchors(
-        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
+        self, anchors: list[Tensor], targets: list[dict[str, Any]]
     ) -> tuple[list[Tensor], list[Tensor]]:
+        """As torchvision's, with -1 for anchors that are not sampled too."""
         labels, matched = super().assign_targets_to_anchors(anchors, targets)
         for boxes, target, label in zip(anchors, targets, labels, strict=True):
             if len(target["crowd_boxes"]):
                 label[(label == 0) & in_crowd(boxes, target["crowd_boxes"])] = -1
+            label.masked_fill_(~self.fg_bg_sampler(label, target.get("seed", 0)), -1)
         return labels, matched
 
     def compute_loss(
         self, objectness: Tensor, pred_bbox_deltas: Tensor, labels: list[Tensor], regression_targets: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        if not any((label >= 0).any() for label in labels):
-            # torchvision divides by the number of examples
-            return objectness.sum() * 0, pred_bbox_deltas.sum() * 0
-        return super().compute_loss(objectness, pred_bbox_deltas, labels, regression_targets)
+        """torchvision's, over the sampled anchors of all processes."""
+        label, wanted = torch.cat(labels), torch.cat(regression_targets)
+        found, sampled = label >= 1, label >= 0
+        logits, offsets = objectness.flatten()[sampled], pred_bbox_deltas[found]
+        classification = functional.binary_cross_entropy_with_logits(logits, label[sampled], reduction="sum")
+        regression = functional.smooth_l1_loss(offsets, wanted[found], beta=_BETA, reduction="sum")
+        return mean_over_processes(classification, len(logits)), mean_over_processes(regression, len(logits))
 
 
 class CrowdAwareRoIHeads(RoIHeads):
-    """Proposals in a crowd region are ignored, except those on an object."""
+    """Proposals in a crowd region are ignored, except those on an object. Which of the others are learnt from depends
+    on the image's own seed."""
+
+    fg_bg_sampler: Any
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        sampler = self.fg_bg_sampler
+        self.fg_bg_sampler = SeededSampler(sampler.batch_size_per_image, sampler.positive_fraction, stream=1)
 
     def forward(
         self,
         features: dict[str, Tensor],
         proposals: list[Tensor],
         image_shapes: list[tuple[int, int]],
-        targets: list[dict[str, Tensor]] | None = None,
+        targets: list[dict[str, Any]] | None = None,
     ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
-        if self.training and targets is not None:
-            proposals = [self._outside_crowds(boxes, target) for boxes, target in zip(proposals, targets, strict=True)]
-            if not any(len(boxes) + len(target["boxes"]) for boxes, target in zip(proposals, targets, strict=True)):
-                # Nothing to learn from, and torchvision divides by the number of examples.
-                zero = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() * 0
-                losses = {"loss_classifier": zero, "loss_box_reg": zero}
-                return [], losses | ({"loss_mask": zero} if self.has_mask() else {})
-        return super().forward(features, proposals, image_shapes, targets)
+        if not self.training or targets is None:
+            return super().forward(features, proposals, image_shapes, targets)
+        examples = [self._examples(boxes, target) for boxes, target in zip(proposals, targets, strict=True)]
+        boxes, labels, matched = (list(values) for values in zip(*examples, strict=True))
+        losses = self._box_losses(features, boxes, labels, matched, image_shapes, targets)
+        if self.has_mask():
+            losses["loss_mask"] = self._mask_loss(features, boxes, labels, matched, image_shapes, targets)
+        return [], losses
+
+    def _examples(self, proposals: Tensor, target: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes of an image to learn from, objects' own among them, with their labels and the objects' positions."""
+        own = target["boxes"].to(proposals.dtype)
+        (boxes,) = self.add_gt_proposals([self._outside_crowds(proposals, target)], [own])
+        (matched,), (labels,) = self.assign_targets_to_proposals([boxes], [own], [target["labels"]])
+        kept = self.fg_bg_sampler(labels, target.get("seed", 0), boxes)
+        return boxes[kept], labels[kept], matched[kept]
+
+    def _box_losses(
+        self,
+        features: dict[str, Tensor],
+        boxes: list[Tensor],
+        labels: list[Tensor],
+        matched: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+        targets: list[dict[str, Any]],
+    ) -> dict[str, Tensor]:
+        """torchvision's `fastrcnn_loss`, over the sampled boxes of all processes."""
+        logits, offsets = self.box_predictor(self.box_head(self.box_roi_pool(features, boxes, image_shapes)))
+        label = torch.cat(labels)
+        objects = [
+            target["boxes"][one] if len(target["boxes"]) else boxes[0].new_zeros(len(one), 4)
+            for target, one in zip(targets, matched, strict=True)
+        ]
+        wanted = torch.cat(self.box_coder.encode(objects, boxes))
+        found = torch.where(label > 0)[0]
+        regression = offsets.reshape(len(label), logits.shape[1], 4)[found, label[found]]
+        return {
+            "loss_classifier": mean_over_processes(
+                functional.cross_entropy(logits, label, reduction="sum"), len(label)
+            ),
+            "loss_box_reg": mean_over_processes(
+                functional.smooth_l1_loss(regression, wanted[found], beta=_BETA, reduction="sum"), len(label)
+            ),
+        }
+
+    def _mask_loss(
+        self,
+        features: dict[str, Tensor],
+        boxes: list[Tensor],
+        labels: list[Tensor],
+        matched: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+        targets: list[dict[str, Any]],
+    ) -> Tensor:
+        """torchvision's `maskrcnn_loss`, over the boxes on objects of all processes."""
+        found = [label > 0 for label in labels]
+        boxes, labels, matched = (
+            [value[kept] for value, kept in zip(values, found, strict=True)] for values in (boxes, labels, matched)
+        )
+        logits = self.mask_predictor(self.mask_head(self.mask_roi_pool(features, boxes, image_shapes)))
+        label, side = torch.cat(labels), logits.shape[-1]
+        wanted = [
+            project_masks_on_boxes(target["masks"], own, one, side) if len(one) else own.new_zeros(0, side, side)
+            for target, own, one in zip(targets, boxes, matched, strict=True)
+        ]
+        chosen = logits[torch.arange(len(label), device=label.device), label]
+        total = functional.binary_cross_entropy_with_logits(chosen, torch.cat(wanted), reduction="sum")
+        return mean_over_processes(total, chosen.numel())
 
     def _outside_crowds(self, boxes: Tensor, target: dict[str, Tensor]) -> Tensor:
         if not len(target["crowd_boxes"]):

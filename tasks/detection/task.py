@@ -58,7 +58,10 @@ class DetectionTask:
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         # The background is label 0 to torchvision.
-        targets = [target | {name: target[name] + 1 for name in ("labels", "unlabelled")} for target in batch.targets]
+        targets = [
+            target | {"labels": target["labels"] + 1, "unlabelled": target["unlabelled"] + 1, "seed": seed}
+            for target, seed in zip(batch.targets, batch.seeds or batch.indices, strict=True)
+        ]
         with naming_small_images(batch.images, batch.names):
             losses: dict[str, Tensor] = model(batch.images, targets)
         return losses

@@ -9,6 +9,7 @@ from tasks.runs.summary import metrics_table
 
 if TYPE_CHECKING:
     from tasks.runs.notices import print_dropped
+    from tasks.runs.replaying import replay
     from tasks.runs.run import TrainedRun, train, train_run
 
 __all__ = [
@@ -19,8 +20,11 @@ __all__ = [
     "metrics_table",
     "plain_console",
     "print_dropped",
+    "replay",
     "train",
     "train_run",
 ]
 
-__getattr__ = hand_out(__name__, {"notices": ("print_dropped",), "run": ("TrainedRun", "train", "train_run")})
+__getattr__ = hand_out(
+    __name__, {"notices": ("print_dropped",), "replaying": ("replay",), "run": ("TrainedRun", "train", "train_run")}
+)

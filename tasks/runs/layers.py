@@ -34,8 +34,9 @@ from tasks.config import (
 from tasks.heads import find_head, head_named, published_detectors
 from tasks.training import convert_config, find_optimizer, find_schedule
 
-_FREE_ON_RESUME = {"config", "output", "resume", "save_every", "device", "evaluator", "verify_freeze", "data.workers"}
-_FREE_ON_RESUME |= {"backbone.grad_checkpointing"}
+FREE_ON_RESUME = {"config", "output", "resume", "resume_anyway", "save_every", "max_minutes", "device", "evaluator"}
+FREE_ON_RESUME |= {"non_finite", "verify_freeze", "data.workers", "backbone.grad_checkpointing"}
+_HOW = {"schedule.epochs": " with --weights RUN: this schedule's rates depend on the number of epochs"}
 _NAMED = ("head", "optim", "schedule")
 
 
@@ -75,9 +76,13 @@ class Layers:
         settings = _absolute(settings)
         if self.own_file is not None:
             before = _absolute(self.kind(**_read(self.own_file)))
-            changed = [path for path in differences(before, settings) if path not in _FREE_ON_RESUME]
-            if changed:
-                raise _contradiction(changed[0], get(settings, changed[0]), get(before, changed[0]), self.own_file)
+            for path in differences(before, settings):
+                wanted, own = get(settings, path), get(before, path)
+                if path in FREE_ON_RESUME or (path == "schedule.epochs" and settings.schedule.goes_on and wanted > own):
+                    continue
+                if not settings.resume_anyway:
+                    raise _contradiction(path, wanted, own, self.own_file)
+                warnings.warn(f"{path}: is {wanted!r} from here on; it was {own!r}", stacklevel=3)
         return settings
 
     def _validated(self, values: Mapping[str, Any], asked: Collection[str]) -> tuple[Settings, list[str]]:
@@ -252,7 +257,7 @@ def _check_same_kinds(own: Mapping[str, Any], wanted: Mapping[str, Any], own_fil
 def _contradiction(path: str, wanted: Any, before: Any, own_file: Path) -> SettingsError:
     return SettingsError(
         f"{path}: {wanted!r} contradicts {before!r} in {own_file}, which --resume goes on with; leave it out, or start "
-        "another --output"
+        f"another --output{_HOW.get(path, '')}"
     )
 
 

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import torch
 from rich.console import Console
 from torch.nn import Module
 
+from backbones import InputError
 from tasks.config import DetectorSettings, HeadSettings, SegmenterSettings, Settings
-from tasks.data import CHECKS, DataSet, SampleTable
+from tasks.data import CHECKS, DataSet, SampleTable, share_sizes
 from tasks.detection import anchor_fit, anchor_sizes
 from tasks.doctor import quick_findings
+from tasks.processes import processes
 from tasks.runs.console import called
 from tasks.segmentation import median_frequency_weights
 
@@ -58,6 +61,24 @@ def print_anchors(settings: Settings, data: DataSet[Any], model: Module, console
     fit = anchor_fit(train, settings.data.image_size, sizes)
     if fit is not None:
         console.print(f"{'warning: ' if fit.bad else ''}{fit}{fit.advice}")
+
+
+def print_processes(settings: Settings, device: torch.device, console: Console) -> None:
+    """Which images of a step each of several processes has.
+
+    Raises:
+        InputError: there are more processes than images, or their norms cannot be synchronised.
+    """
+    batch_size, several = settings.data.batch_size, processes()
+    if several > batch_size:
+        raise InputError(
+            f"--batch-size {batch_size}: is of all {several} processes together; give at least one image each"
+        )
+    if several > 1 and settings.backbone.norm == "sync" and device.type == "cpu":
+        raise InputError("--norm sync: several processes synchronise norms on GPUs alone; take --norm group here")
+    if several > 1:
+        sizes = sorted(set(share_sizes(batch_size, several)))
+        console.print(f"{several} processes: {batch_size} images a step, {' or '.join(map(str, sizes))} on each")
 
 
 def balanced_head(head: HeadSettings, data: DataSet[Any], console: Console) -> HeadSettings:

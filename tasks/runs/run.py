@@ -3,11 +3,13 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from rich.console import Console
 
 from backbones import InputError
@@ -19,28 +21,34 @@ from tasks.data import (
     Loader,
     Reading,
     epoch_repeat_factors,
+    fingerprints,
     found_range,
     open_data,
     try_augmentation,
 )
 from tasks.deploy import Predictor, load_predictor
+from tasks.processes import by_first, from_first, processes, rank
 from tasks.runs.console import plain_console
 from tasks.runs.environment import environment
 from tasks.runs.layers import lay_under
-from tasks.runs.notices import balanced_head, print_anchors, print_data
+from tasks.runs.notices import balanced_head, print_anchors, print_data, print_processes
+from tasks.runs.resuming import check_same_data, is_complete, with_augmentation, with_own_augmentation
 from tasks.runs.small_images import check_small_images
 from tasks.runs.summary import metrics_table
+from tasks.runs.trials import check_overfit, dry, few_images, first_steps, passes
 from tasks.task import Task
 from tasks.training import (
     Interrupted,
+    OutOfTime,
     Run,
     Trainer,
     TrainingState,
     evaluate,
     load_weights_into,
     make_accelerator,
-    read_description,
+    overruled_environment,
     read_state,
+    stop_signals,
 )
 
 
@@ -74,7 +82,7 @@ def train(**settings: Any) -> TrainedRun:
         SettingsError: a setting is not known or does not fit.
         InputError: the data or the weights cannot be used.
         TrainingError: the training cannot go on.
-        Interrupted: a signal came; `resume=True` with the same output goes on.
+        Interrupted, OutOfTime: a signal came, or `max_minutes` are over; `resume=True` with the same output goes on.
     """
     flags = flag_paths(Settings).items()
     short = {flag.lstrip("-").replace("-", "_"): path for flag, path in flags if "." not in flag and "." in path}
@@ -108,20 +116,49 @@ def train_run(settings: Settings, console: Console) -> TrainedRun:
         InputError: the data, the weights or the folder cannot be used.
         TrainingError, Interrupted: as `Trainer.fit`.
     """
-    run = Run(_output(settings))
-    resumed = settings.resume and run.has_last()
+    accelerator = make_accelerator(settings.device)
+    for line in overruled_environment():
+        console.print(f"warning: {line}")
+    print_processes(settings, accelerator.device, console)
+    if settings.dry_run:
+        with dry(settings) as short:
+            run = _in_new_folder(short, accelerator, console)
+        console.print("dry run: two steps, the validation and the checkpoints went through; nothing is kept")
+        return run
+    return _in_new_folder(settings, accelerator, console)
+
+
+def _in_new_folder(settings: Settings, accelerator: Accelerator, console: Console) -> TrainedRun:
+    run = Run(by_first(lambda: _output(settings)), writes=rank() == 0)
+    by_first(run.take)
+    try:
+        return _in_folder(settings, run, accelerator, console)
+    finally:
+        run.release()
+
+
+def _in_folder(settings: Settings, run: Run, accelerator: Accelerator, console: Console) -> TrainedRun:
+    resumed = settings.resume and by_first(run.has_last)
     if settings.resume and not resumed:
         console.print(f"{run.folder}: no last/ to resume from: the run starts over")
     if not settings.resume:
-        run.check_free()
-    if resumed and run.read_summary().get("status") == "completed":
-        console.print(f"{run.folder}: this run is complete; its figures are in {run.summary}")
+        by_first(run.check_free)
+    if resumed and by_first(lambda: is_complete(run, settings)):
+        console.print(
+            f"{run.folder}: this run is complete; its figures are in {run.summary}; another run goes on from its "
+            f"weights with --weights {run.folder}"
+        )
         return _trained(run)
     state = read_state(run.last) if resumed else None
-
-    accelerator = make_accelerator(settings.device)
+    named = settings.data.augment
+    if resumed:
+        settings = with_own_augmentation(settings, run)
     data = open_data(settings.data, settings.head.annotations)
     print_data(settings, data, console)
+    if settings.overfit is not None:
+        settings, data = few_images(settings, data)
+    if settings.dry_run:
+        data = first_steps(settings, data)
     settings = _with_intensity(settings, data, console)
     torch.manual_seed(settings.seed)
     head = balanced_head(settings.head, data, console)
@@ -132,17 +169,19 @@ def train_run(settings: Settings, console: Console) -> TrainedRun:
     loaders = {split: _loader(settings, task, data, split, console) for split in data.splits}
     check_small_images(settings, task, loaders)
     _try_augmentation(settings, task, data)
+    known = fingerprints(data)
     if state is not None:
-        _check_classes(run, data)
+        check_same_data(settings, run, state, data, known, console)
+        run.configure(with_augmentation(settings, named))
     else:
         run.start(settings)
-    trainer = Trainer(task, settings, run, describe(settings, task.backbone, data.classes), accelerator, console)
-    if state is not None:
-        trainer.resume(state, loaders["train"])
-        console.print(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")
-    console.print(f"training into {run.folder}")
-    _fit(trainer, loaders, run, console)
-    return _trained(run)
+    description = describe(settings, task.backbone, data.classes)
+    trainer = Trainer(task, settings, run, description, accelerator, console, known)
+    _fit(trainer, loaders, run, state, console)
+    trained = _trained(run)
+    if settings.overfit is not None:
+        check_overfit(run, task, trained.metrics[task.best_metric], console)
+    return trained
 
 
 def _with_intensity(settings: Settings, data: DataSet[Any], console: Console) -> Settings:
@@ -171,9 +210,11 @@ def _try_augmentation(settings: Settings, task: Task, data: DataSet[Any]) -> Non
 def _loader(settings: Settings, task: Task, data: DataSet[Any], split: str, console: Console) -> Loader:
     given, samples, train = settings.data, data.splits[split], split == "train"
     factors = None
-    if train:
+    if train and settings.overfit is not None:
+        factors = passes(settings, len(samples))
+    elif train:
         factors = epoch_repeat_factors(samples, len(data.classes), given.sampling, given.repeat_threshold)
-    if factors is not None:
+    if factors is not None and settings.overfit is None:
         often = f"{(factors > 1).sum()} of them more than once on average, one {factors.max():.1f} times"
         console.print(f"sampling: {factors.sum():.0f} images an epoch from {len(factors)}, {often}")
     masks = train and settings.head.finds_masks
@@ -185,29 +226,34 @@ def _loader(settings: Settings, task: Task, data: DataSet[Any], split: str, cons
         seed=settings.seed,
         shuffle=train,
         repeat_factors=factors,
+        share=(rank(), processes()) if train else (0, 1),
     )
 
 
-def _fit(trainer: Trainer, loaders: Mapping[str, Loader], run: Run, console: Console) -> None:
+def _fit(
+    trainer: Trainer, loaders: Mapping[str, Loader], run: Run, state: TrainingState | None, console: Console
+) -> None:
     # Now: it asks a process of its own, which fails once the loader's workers have died.
-    seen = environment(trainer.accelerator.device)
-    try:
-        state = trainer.fit(loaders["train"], loaders["val"])
-    except Exception as error:
-        status = "interrupted" if isinstance(error, Interrupted) else "failed"
-        run.finish({"status": status, "error": str(error), "environment": seen})
-        raise
-    assert state.best is not None
-    settings = trainer.settings
-    summary = _summary(state, loaders["train"].images * settings.schedule.epochs, seen)
-    tables = {"val": state.best["metrics"]}
-    if "test" in loaders:
-        load_weights_into(trainer.task.model, run.best)
-        metric = evaluate(
-            trainer.task, trainer.model, loaders["test"], trainer.accelerator, settings.precision, console
-        )
-        summary["test"] = tables["test"] = metric.compute()
-    run.finish(summary)
+    seen = environment(trainer.device)
+    with stop_signals() as stop:
+        try:
+            if state is not None:
+                trainer.resume(state)
+                console.print(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")
+            console.print(f"training into {run.folder}")
+            with trainer.explaining(loaders.values(), stop):
+                state = trainer.fit(loaders["train"], loaders["val"], stop)
+                assert state.best is not None
+                tables = {"val": state.best["metrics"]}
+                if "test" in loaders:
+                    tables["test"] = _test(trainer, loaders["test"], stop, console)
+        except BaseException as error:
+            run.finish({"status": _status(error), "error": str(error) or "interrupted", "environment": seen})
+            raise
+        summary = _summary(state, loaders["train"].images * state.epoch, trainer.settings.schedule.epochs, seen)
+        summary |= {"test": tables["test"]} if "test" in tables else {}
+        summary |= {"resumed_anyway": state.anyway} if state.anyway else {}
+        run.finish(summary)
     console.print(metrics_table(tables, f"best checkpoint (epoch {state.best['epoch']})"))
     console.print(
         f"{summary['train_seconds']:.0f} s of training, {summary['images_per_second']:.1f} images/s; "
@@ -215,8 +261,22 @@ def _fit(trainer: Trainer, loaders: Mapping[str, Loader], run: Run, console: Con
     )
 
 
+def _test(trainer: Trainer, loader: Loader, stop: list[int], console: Console) -> dict[str, float]:
+    """The best checkpoint on the test split."""
+    load_weights_into(trainer.task.model, trainer.run.best)
+    precision = trainer.settings.precision
+    metric = evaluate(trainer.task, trainer.task.model, loader, trainer.device, precision, console, stop)
+    return from_first(metric.compute() if rank() == 0 else {})
+
+
+def _status(error: BaseException) -> str:
+    if isinstance(error, OutOfTime):
+        return "stopped"
+    return "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
+
+
 def _trained(run: Run) -> TrainedRun:
-    summary = run.read_summary()
+    summary = by_first(run.read_summary)
     return TrainedRun(run.folder, summary["metrics"], summary.get("test", {}))
 
 
@@ -224,21 +284,25 @@ def _output(settings: Settings) -> Path:
     if settings.output is not None:
         return Path(settings.output)
     now = time.strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{settings.task}-{settings.backbone.name.replace('/', '-')}-{now}"
+    name = f"{settings.task}-{settings.backbone.name.replace('/', '-')}-{now}"
+    for number in count(1):  # others may begin in the same second
+        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written to: {error.strerror}") from None
+        return folder
+    raise AssertionError("count ends nowhere")
 
 
-def _check_classes(run: Run, data: DataSet[Any]) -> None:
-    trained = tuple(read_description(run.last)["classes"])
-    if trained != data.classes:
-        raise InputError(
-            f"{run.last}: was trained on the classes {', '.join(trained)}; the data has {', '.join(data.classes)}"
-        )
-
-
-def _summary(state: TrainingState, images: int, seen: Mapping[str, Any]) -> dict[str, Any]:
+def _summary(state: TrainingState, images: int, epochs: int, seen: Mapping[str, Any]) -> dict[str, Any]:
     assert state.best is not None
     return {
         "status": "completed",
+        "epochs": state.epoch,
+        "epochs_at_most": epochs,
         "metrics": state.best["metrics"],
         "best": {"epoch": state.best["epoch"], "step": state.best["step"]},
         "seconds": state.seconds,

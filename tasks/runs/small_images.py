@@ -9,6 +9,7 @@ import torch
 from backbones import InputError, on_meta
 from tasks.config import SegmentationData, Settings
 from tasks.data import Batch, Loader, SampleTable
+from tasks.processes import processes
 from tasks.task import Task
 
 
@@ -25,6 +26,7 @@ def check_small_images(settings: Settings, task: Task, loaders: Mapping[str, Loa
         if size is None:
             continue
         count = loader.images % settings.data.batch_size or settings.data.batch_size
+        count = max(1, count // (processes() * settings.accumulate))
         batch = _batch(split, count if split == "train" else 1, (len(task.backbone.mean), *size))
         try:
             if split == "train":

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from segmentation_models_pytorch.losses import MULTICLASS_MODE, DiceLoss, FocalLoss, LovaszLoss, TverskyLoss
+from segmentation_models_pytorch.losses import MULTICLASS_MODE, FocalLoss, LovaszLoss
 from torch import Tensor
 from torch.nn import functional
 
 from backbones import InputError
 from tasks.config import SettingsError, parse_loss
 from tasks.data import IGNORE
+from tasks.processes import mean_over_processes, summed
 
+_EPSILON = 1e-7  # least that an overlap is divided by, as in segmentation-models-pytorch
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -43,10 +45,10 @@ class SegmentationLoss:
         known: dict[str, Loss] = {
             "cross_entropy": lambda logits, target: _cross_entropy(logits, target, weights, label_smoothing),
             "bce": _bce,
-            "dice": DiceLoss(MULTICLASS_MODE, ignore_index=IGNORE),
-            "focal": FocalLoss(MULTICLASS_MODE, alpha=focal_alpha, gamma=focal_gamma, ignore_index=IGNORE),
-            "lovasz": LovaszLoss(MULTICLASS_MODE, ignore_index=IGNORE),
-            "tversky": TverskyLoss(MULTICLASS_MODE, ignore_index=IGNORE, alpha=1 - tversky_beta, beta=tversky_beta),
+            "dice": lambda logits, target: _overlap(logits, target, 0.5),
+            "focal": lambda logits, target: _focal(logits, target, focal_alpha, focal_gamma),
+            "lovasz": _lovasz,
+            "tversky": lambda logits, target: _overlap(logits, target, tversky_beta),
         }
         try:
             terms = parse_loss(formula)
@@ -60,30 +62,61 @@ class SegmentationLoss:
         Where every pixel is ignored, all are zero.
         """
         logits = logits.float()
-        if not (target != IGNORE).any():
-            return {name: logits.sum() * 0.0 for name, _, _ in self.terms}
         return {name: weight * loss(logits, target) for name, weight, loss in self.terms}
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
     """With weights as torch's: divided by the weights of all pixels. Where those sum to 0 it is 0 (there NaN)."""
-    if weights is None:
-        return functional.cross_entropy(logits, target, ignore_index=IGNORE, label_smoothing=smoothing)
-    weights = weights.to(logits.device)
+    ignored = target == IGNORE
+    weights = None if weights is None else weights.to(logits.device)
     total = functional.cross_entropy(
         logits, target, weight=weights, ignore_index=IGNORE, label_smoothing=smoothing, reduction="sum"
     )
-    ignored = target == IGNORE
-    mass = weights[target.masked_fill(ignored, 0)].masked_fill(ignored, 0.0).sum()
+    if weights is None:
+        return mean_over_processes(total, (~ignored).sum())
+    total, mass = summed(
+        torch.stack([total, weights[target.masked_fill(ignored, 0)].masked_fill(ignored, 0.0).sum()])
+    ).unbind()
     return total / torch.where(mass > 0, mass, 1.0) * (mass > 0)
 
 
 def _bce(logits: Tensor, target: Tensor) -> Tensor:
     """Every class against the rest, averaged over classes and pixels."""
-    valid = target != IGNORE
-    classes = logits.shape[1]
-    wanted = functional.one_hot(target[valid], classes).float()
-    return functional.binary_cross_entropy_with_logits(logits.movedim(1, -1)[valid], wanted)
+    truth, valid = _one_hot(target, logits.shape[1])
+    losses = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    return mean_over_processes((losses * valid).sum(), valid.sum() * logits.shape[1])
+
+
+def _focal(logits: Tensor, target: Tensor, alpha: float | None, gamma: float) -> Tensor:
+    loss = FocalLoss(MULTICLASS_MODE, alpha=alpha, gamma=gamma, ignore_index=IGNORE, reduction="sum")
+    return mean_over_processes(loss(logits, target), (target != IGNORE).sum())
+
+
+def _overlap(logits: Tensor, target: Tensor, beta: float) -> Tensor:
+    """1 - hits / (hits + beta misses + (1 - beta) false alarms), Dice's for 1/2, of every class over all pixels; the
+    mean over the classes, of which those that do not occur cost nothing, as in segmentation-models-pytorch."""
+    truth, valid = _one_hot(target, logits.shape[1])
+    probabilities, axes = logits.softmax(1) * valid, (0, 2, 3)
+    hits, found, there = summed(
+        torch.stack([(probabilities * truth).sum(axes), probabilities.sum(axes), truth.sum(axes)])
+    )
+    scores = hits / (hits + beta * (there - hits) + (1 - beta) * (found - hits)).clamp(min=_EPSILON)
+    return ((1 - scores) * (there > 0)).mean()
+
+
+def _lovasz(logits: Tensor, target: Tensor) -> Tensor:
+    """It sorts all pixels: several processes have the mean of theirs, weighed by their images."""
+    images = len(logits)
+    if not (target != IGNORE).any():
+        return mean_over_processes(logits.sum() * 0.0, images)
+    return mean_over_processes(LovaszLoss(MULTICLASS_MODE, ignore_index=IGNORE)(logits, target) * images, images)
+
+
+def _one_hot(target: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """(N, classes, H, W) 1 where a pixel is of the class, and (N, 1, H, W) 1 where it counts at all."""
+    valid = (target != IGNORE)[:, None].float()
+    truth = functional.one_hot(target.masked_fill(target == IGNORE, 0), classes).movedim(-1, 1)
+    return truth * valid, valid
 
 
 def deep_supervision_weights(levels: int) -> list[float]:

@@ -1,10 +1,10 @@
 """IoU, Dice and pixel accuracy from one confusion matrix over a whole split."""
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from backbones import InputError
@@ -45,17 +45,23 @@ class SegmentationMetric:
                 if self.boundary_tolerance is not None:
                     self.boundaries += boundary_counts(found, truth, classes, self.boundary_tolerance)
 
-    def merge(self, other: Self) -> None:
+    def arrays(self) -> dict[str, NDArray[np.int64]]:
+        """What this process has seen, for the others."""
+        seen = np.array(sorted(self._seen), np.int64)
+        return {"seen": seen, "confusion": self.confusion.numpy(), "boundaries": self.boundaries}
+
+    def merge(self, arrays: Mapping[str, NDArray[np.int64]]) -> None:
         """Add what another process has seen, which is none of what this one has.
 
         Raises:
             RuntimeError: both have seen an image; its pixels are in both sums.
         """
-        if self._seen & other._seen:
-            raise RuntimeError(f"{len(self._seen & other._seen)} images were evaluated by two processes")
-        self._seen |= other._seen
-        self.confusion += other.confusion
-        self.boundaries += other.boundaries
+        seen = set(arrays["seen"].tolist())
+        if self._seen & seen:
+            raise RuntimeError(f"{len(self._seen & seen)} images were evaluated by two processes")
+        self._seen |= seen
+        self.confusion += torch.from_numpy(arrays["confusion"])
+        self.boundaries += arrays["boundaries"]
 
     def compute(self) -> dict[str, float]:
         """The metrics of `segmentation_metrics`, `images`, how many images were evaluated, and, with a tolerance,

@@ -20,16 +20,22 @@ if TYPE_CHECKING:
         save_checkpoint,
     )
     from tasks.training.conversion import convert_config
-    from tasks.training.device import find_device, make_accelerator
+    from tasks.training.device import find_device, make_accelerator, overruled_environment
+    from tasks.training.evaluation import evaluate
     from tasks.training.parameters import make_optimizer
+    from tasks.training.replay import read_replay
     from tasks.training.run import Run
-    from tasks.training.trainer import Interrupted, Trainer, TrainingError, autocast, evaluate
+    from tasks.training.step import Stepper, autocast
+    from tasks.training.stopping import Interrupted, OutOfTime, TrainingError, stop_signals
+    from tasks.training.trainer import Trainer
 
 __all__ = [
     "DESCRIPTION",
     "WEIGHTS",
     "Interrupted",
+    "OutOfTime",
     "Run",
+    "Stepper",
     "Trainer",
     "TrainingError",
     "TrainingState",
@@ -45,16 +51,20 @@ __all__ = [
     "load_weights_into",
     "make_accelerator",
     "make_optimizer",
+    "overruled_environment",
     "read_description",
+    "read_replay",
     "read_state",
     "save_checkpoint",
+    "stop_signals",
 ]
 
 __getattr__ = hand_out(
     __name__,
     {
         "conversion": ("convert_config",),
-        "device": ("find_device", "make_accelerator"),
+        "device": ("find_device", "make_accelerator", "overruled_environment"),
+        "evaluation": ("evaluate",),
         "checkpoint": (
             "DESCRIPTION",
             "WEIGHTS",
@@ -66,7 +76,10 @@ __getattr__ = hand_out(
             "save_checkpoint",
         ),
         "parameters": ("make_optimizer",),
+        "replay": ("read_replay",),
         "run": ("Run",),
-        "trainer": ("Interrupted", "Trainer", "TrainingError", "autocast", "evaluate"),
+        "step": ("Stepper", "autocast"),
+        "stopping": ("Interrupted", "OutOfTime", "TrainingError", "stop_signals"),
+        "trainer": ("Trainer",),
     },
 )

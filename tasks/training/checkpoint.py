@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from backbones import InputError
+from tasks.data import Fingerprint
 from tasks.training.conversion import FORMAT, convert_description, refuse_newer
+from tasks.training.stopping import TrainingError
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 TRAINING = "training.pt"
+STATE_FORMAT = 2  # of the last of these
 
 
 @dataclass
@@ -36,8 +39,13 @@ class TrainingState:
         best: {"metrics", "epoch", "step"} of the best checkpoint, or None.
         seconds, train_seconds: spent so far, with and without validation.
         optimizer: its state dict.
-        random: the generators' states.
-        images: a digest of the training images' names.
+        random: the generators' states, of every process.
+        scaler: of the loss, its state dict.
+        average: the averaged weights, or None.
+        accumulate: in how many parts a step's images are computed.
+        validate_first: the epoch is trained, and not validated yet.
+        data: of each split the images' names and a number for what is annotated on each.
+        anyway: what was different at a resume and was not to matter.
         frozen: a digest of every frozen tensor as it was at the start, or None.
     """
 
@@ -48,15 +56,32 @@ class TrainingState:
     seconds: float = 0.0
     train_seconds: float = 0.0
     optimizer: dict[str, Any] | None = None
-    random: dict[str, Any] | None = None
-    images: str | None = None
+    random: list[dict[str, Any]] | None = None
+    scaler: dict[str, Any] | None = None
+    average: dict[str, Any] | None = None
+    accumulate: int = 1
+    validate_first: bool = False
+    data: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
+    anyway: list[str] = field(default_factory=list)
     frozen: dict[str, str] | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Fingerprint]) -> "TrainingState":
+        """The beginning of a run on these images."""
+        return cls(data={split: (one.names, torch.from_numpy(one.numbers)) for split, one in data.items()})
+
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        return {split: Fingerprint(names, numbers.numpy()) for split, (names, numbers) in self.data.items()}
 
 
 def save_checkpoint(
     folder: Path, model: nn.Module, description: Mapping[str, Any], state: TrainingState | None = None
 ) -> None:
-    """Write a checkpoint, atomically."""
+    """Write a checkpoint, atomically.
+
+    Raises:
+        TrainingError: it cannot be written; the one that was there is as it was.
+    """
 
     def fill(new: Path) -> None:
         # safetensors asks for the memory of what it is given, and not every device's tensors have one to give.
@@ -65,7 +90,7 @@ def save_checkpoint(
         content = {"format": FORMAT, **description}
         (new / DESCRIPTION).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         if state is not None:
-            torch.save({"format": FORMAT, **vars(state)}, new / TRAINING)
+            torch.save({"format": STATE_FORMAT, **vars(state)}, new / TRAINING)
 
     _write_folder(folder, fill)
 
@@ -126,14 +151,14 @@ def read_state(folder: Path) -> TrainingState:
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         written = content.pop("format", 0)
-        if written == FORMAT:
+        if written == STATE_FORMAT:
             return TrainingState(**content)
     except Exception as error:  # torch.load's failures have no common class
         reason = str(error).splitlines()[:1]
         raise InputError(f"{path}: cannot be resumed from: {' '.join(reason)}") from None
-    refuse_newer(written, path)
+    refuse_newer(written, path, STATE_FORMAT)
     raise InputError(
-        f"{path}: has format {written}, this version resumes from format {FORMAT} alone: finish the run with the "
+        f"{path}: has format {written}, this version resumes from format {STATE_FORMAT} alone: finish the run with the "
         f"version that began it, or start another with --weights {folder}"
     )
 
@@ -150,12 +175,25 @@ def _write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     new, old = folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
     for leftover in (new, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    new.mkdir(parents=True)
-    fill(new)
-    for path in new.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(new, folder)
+    try:
+        new.mkdir(parents=True)
+        fill(new)
+        for path in new.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(new, folder)
+    except (OSError, SafetensorError, RuntimeError) as error:  # RuntimeError: torch.save's
+        shutil.rmtree(new, ignore_errors=True)
+        recover(folder)
+        kept = "; the one before is as it was" if folder.exists() else ""
+        raise TrainingError(f"{folder}: cannot be written: {_reason(error)}{kept}") from None
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

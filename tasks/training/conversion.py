@@ -68,11 +68,11 @@ def convert_description(description: Mapping[str, Any], path: Path) -> dict[str,
     return converted | {"format": FORMAT}
 
 
-def refuse_newer(written: int, path: Path) -> None:
+def refuse_newer(written: int, path: Path, known: int = FORMAT) -> None:
     """Raise where a newer version wrote a file."""
-    if written > FORMAT:
+    if written > known:
         raise InputError(
-            f"{path}: has format {written}, this version of vertebra reads up to {FORMAT}: install a newer one"
+            f"{path}: has format {written}, this version of vertebra reads up to {known}: install a newer one"
         )
 
 

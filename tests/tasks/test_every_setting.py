@@ -172,10 +172,17 @@ RUN: dict[str, Change] = {
     "seed": ("7", "batches", ""),
     "save_every": ("7", "place", ""),
     "verify_freeze": ("True", "place", ""),
+    "accumulate": ("2", "place", ""),
+    "ema": ("0.9", "place", ""),
+    "max_minutes": ("9", "place", ""),
+    "patience": ("3", "place", ""),
+    "non_finite": ("skip", "place", ""),
+    "overfit": ("2", "batches", ""),
+    "dry_run": ("True", "rates", ""),
     "evaluator": ("pycocotools", "place", ""),
 }
 # These choose the settings there are, or go on with a run that there is not here.
-ELSEWHERE = {"task", "resume", "name"}
+ELSEWHERE = {"task", "resume", "resume_anyway", "replay", "name"}
 
 
 def _flags(path: str, value: str) -> list[str]:

@@ -77,7 +77,7 @@ class Seen(Exception):
         trainer = self.trainer
         torch.manual_seed(0)
         trainer.model.train()
-        with autocast(trainer.accelerator.device, trainer.settings.precision):
+        with autocast(trainer.device, trainer.settings.precision):
             losses = trainer.task.losses(trainer.model, next(self.train.batches()))
         yield from sorted((name, loss.item()) for name, loss in losses.items())
 
@@ -101,8 +101,8 @@ class Seen(Exception):
         yield from [round(rate, 12) for rate in rates]
 
     def _optimizer(self) -> Iterator[Any]:
-        optimizer = self.trainer.optimizer
-        yield type(getattr(optimizer, "optimizer", optimizer)).__name__
+        optimizer = self.trainer.stepper.optimizer
+        yield type(optimizer).__name__
         for group in optimizer.param_groups:
             yield sorted((key, value) for key, value in group.items() if key != "params")
         yield self.trainer.settings.optim.clip_norm
@@ -113,16 +113,18 @@ class Seen(Exception):
     def _place(self) -> Iterator[Any]:
         """What changes no result."""
         trainer = self.trainer
-        yield self.train._loader.num_workers, str(trainer.accelerator.device)
+        yield self.train._loader.num_workers, str(trainer.device)
         yield getattr(trainer.task, "evaluator", None), getattr(trainer.task.backbone, "grad_checkpointing", None)
         yield trainer.settings.save_every, trainer.settings.verify_freeze, str(trainer.run.folder)
+        yield trainer.stepper.accumulate, trainer.stepper.average is None, trainer.settings.max_minutes
+        yield trainer.settings.patience, trainer.settings.non_finite
 
 
 def prepare(argv: Sequence[str], output: Path) -> Seen:
     """A run of these flags, as far as its trainer."""
     text = io.StringIO()
 
-    def stop(trainer: Trainer, train: Loader, val: Loader) -> None:
+    def stop(trainer: Trainer, train: Loader, val: Loader, _stop: list[int]) -> None:
         raise Seen(trainer, train, val)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -67,6 +67,11 @@ class Sample:
         """What messages call it."""
         return str(self.file or self.name)
 
+    def content(self) -> bytes:
+        """What is annotated; another annotation is other bytes."""
+        arrays = (self.boxes, self.labels, self.crowd)
+        return b"/".join([*(array.tobytes() for array in arrays), *self.segmentations])
+
     def read(self, reading: Reading = AS_RGB) -> Image:
         """The image as uint8 (H, W, C), RGB where nothing else is asked for.
 

@@ -80,6 +80,9 @@ class ShapeMask:
         _, mask, labels = self.image.render_objects()
         return np.array([0, *(label + 1 for label in labels)], np.uint8)[mask]
 
+    def content(self) -> bytes:
+        return self.image.name.encode()
+
 
 def _random_shape(generator: np.random.Generator, label: int, width: int, height: int) -> NDArray[np.bool_]:
     radius = generator.uniform(0.1, 0.25) * min(width, height)

@@ -1,5 +1,6 @@
 """What the loader gives, and the trainer hands to a task."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,6 +17,10 @@ class Batch:
         indices: the images' positions in their split.
         names: their file names, for messages.
         original_sizes: (height, width) before resizing.
+        seeds: of what is sampled of each image later on, or none.
+        step_images: how many images the step has on all processes; None: these are all.
+        takes_part: whether these are images of the step; where it has fewer than there are processes, some are given
+            one that is another's.
     """
 
     images: list[Tensor]
@@ -23,6 +28,29 @@ class Batch:
     indices: list[int]
     names: list[str]
     original_sizes: list[tuple[int, int]]
+    seeds: Sequence[int] = ()
+    step_images: int | None = None
+    takes_part: bool = True
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def parts(self, count: int) -> "list[Batch]":
+        """The same images in as many batches, or in fewer where there are fewer images."""
+        sizes = share_sizes(len(self), min(count, len(self)))
+        starts = [sum(sizes[:number]) for number in range(len(sizes))]
+        return [self._part(slice(start, start + size)) for start, size in zip(starts, sizes, strict=True)]
+
+    def _part(self, chosen: slice) -> "Batch":
+        return replace(
+            self,
+            images=self.images[chosen],
+            targets=self.targets[chosen],
+            indices=self.indices[chosen],
+            names=self.names[chosen],
+            original_sizes=self.original_sizes[chosen],
+            seeds=self.seeds[chosen],
+        )
 
     def to(self, device: torch.device) -> "Batch":
         return replace(
@@ -32,3 +60,8 @@ class Batch:
                 {key: value.to(device, non_blocking=True) for key, value in target.items()} for target in self.targets
             ],
         )
+
+
+def share_sizes(count: int, shares: int) -> list[int]:
+    """As even as can be, the larger ones first: 5 among 3 are 2, 2, 1."""
+    return [count // shares + (number < count % shares) for number in range(shares)]

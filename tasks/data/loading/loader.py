@@ -1,13 +1,10 @@
 """Samples into batches, in an order and with an augmentation that (seed, epoch, index) alone decide."""
 
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,9 +13,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from backbones import InputError
 from tasks.data.dataset.splits import Indexed, Split
-from tasks.data.loading.batch import Batch
+from tasks.data.loading.batch import Batch, share_sizes
 from tasks.data.loading.sampling import sample_positions
 from tasks.data.loading.seeds import sample_seed
+from tasks.data.loading.workers import WhatIsRead, WorkerError, set_up_worker
 
 Key = tuple[int, int, int]  # (epoch, index, repeat of it in the epoch): all that a worker needs to know
 Transform = Callable[[Any, int], tuple[Tensor, dict[str, Tensor], tuple[int, int]]]
@@ -32,15 +30,22 @@ class EpochBatches(Sampler[list[Key]]):
         batch_size: images a batch; the last one may be smaller.
         seed: of the order; None keeps the order of the samples.
         repeat_factors: how often each image is seen in an epoch, on average.
+        share: (number, how many): the part of every batch that is given.
     """
 
     def __init__(
-        self, count: int, batch_size: int, seed: int | None, repeat_factors: NDArray[np.float64] | None = None
+        self,
+        count: int,
+        batch_size: int,
+        seed: int | None,
+        repeat_factors: NDArray[np.float64] | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.count = count
         self.batch_size = batch_size
         self.seed = seed
         self.repeat_factors = repeat_factors
+        self.share = share
         self.images = count if repeat_factors is None else round(float(repeat_factors.sum()))
         self.epoch = 0
         self.first_batch = 0
@@ -51,8 +56,24 @@ class EpochBatches(Sampler[list[Key]]):
 
     def __iter__(self) -> Iterator[list[Key]]:
         keys = self._keys()
-        for batch in range(self.first_batch, len(self), self.step):
-            yield keys[batch * self.batch_size : (batch + 1) * self.batch_size]
+        for batch in self.numbers():
+            whole = keys[batch * self.batch_size : (batch + 1) * self.batch_size]
+            start, size = self.part_of(len(whole))
+            yield whole[start : start + size] or whole[:1]
+
+    def numbers(self) -> range:
+        """Of the batches that are given."""
+        return range(self.first_batch, len(self), self.step)
+
+    def size(self, batch: int) -> int:
+        """Of a whole batch."""
+        return min(self.batch_size, self.images - batch * self.batch_size)
+
+    def part_of(self, size: int) -> tuple[int, int]:
+        """Where the share of a batch of this size begins, and how many images it has."""
+        number, count = self.share
+        sizes = share_sizes(size, count)
+        return sum(sizes[:number]), sizes[number]
 
     def _keys(self) -> list[Key]:
         if self.seed is None:
@@ -72,23 +93,26 @@ class _Example:
     image: Tensor
     target: dict[str, Tensor]
     original_size: tuple[int, int]
+    seed: int
 
 
 class _Examples(Dataset[_Example | InputError]):
-    def __init__(self, samples: Indexed[Any], transform: Transform, seed: int) -> None:
+    def __init__(self, samples: Indexed[Any], transform: Transform, seed: int, reading: WhatIsRead) -> None:
         self.samples = samples
         self.transform = transform
         self.seed = seed
+        self.reading = reading
 
     def __getitem__(self, key: Key) -> _Example | InputError:
         epoch, index, repeat = key
-        sample = self.samples[index]
+        self.reading.note(index)
+        sample, seed = self.samples[index], sample_seed(self.seed, epoch, index, repeat)
         try:
-            image, target, original_size = self.transform(sample, sample_seed(self.seed, epoch, index, repeat))
+            image, target, original_size = self.transform(sample, seed)
         except InputError as error:
             # Raised in a worker it would come back as a page of traceback; `batches` raises it.
             return error
-        return _Example(index, sample.name, image, target, original_size)
+        return _Example(index, sample.name, image, target, original_size, seed)
 
 
 def _collate(examples: list[_Example | InputError]) -> Batch | InputError:
@@ -103,18 +127,8 @@ def _collate(examples: list[_Example | InputError]) -> Batch | InputError:
         indices=[example.index for example in whole],
         names=[example.name for example in whole],
         original_sizes=[example.original_size for example in whole],
+        seeds=[example.seed for example in whole],
     )
-
-
-def _start_worker(_worker: int) -> None:
-    # Ctrl-C and a batch system's SIGTERM go to a whole group of processes, but are the trainer's to answer. (SIGTERM
-    # must keep its effect: it is how Python ends these processes.)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)
-    # Each worker is one process of several: threads within it would only compete.
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
 
 
 class Loader:
@@ -127,6 +141,8 @@ class Loader:
         workers: processes; any number gives the same batches.
         seed: of the augmentation, and of the order where `shuffle` is set.
         repeat_factors: with `shuffle`, how often each image is seen in an epoch, on average; None: once.
+        share: (number, how many): the part of every batch that is given; of a batch too small for a part in it, an
+            image that is another share's.
     """
 
     def __init__(
@@ -139,15 +155,17 @@ class Loader:
         seed: int = 0,
         shuffle: bool = False,
         repeat_factors: NDArray[np.float64] | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.samples = samples
-        self._order = EpochBatches(len(samples), batch_size, seed if shuffle else None, repeat_factors)
+        self._order = EpochBatches(len(samples), batch_size, seed if shuffle else None, repeat_factors, share)
+        self._reading = WhatIsRead(workers)
         self._loader = DataLoader(
-            _Examples(samples, transform, seed),
+            _Examples(samples, transform, seed, self._reading),
             batch_sampler=self._order,
             num_workers=workers,
             collate_fn=_collate,
-            worker_init_fn=_start_worker,
+            worker_init_fn=set_up_worker,
             # Forked workers share the table; spawned ones would each be sent a copy.
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             persistent_workers=workers > 0,
@@ -163,14 +181,29 @@ class Loader:
         """How many an epoch has."""
         return self._order.images
 
+    def failure(self, error: Exception) -> WorkerError | None:
+        """What to say where torch reports, wherever the trainer is just then, that a process which reads images is
+        gone, or fails since one is; None where the error is another."""
+        if isinstance(error, WorkerError):
+            return error
+        workers = getattr(getattr(self._loader, "_iterator", None), "_workers", [])
+        return self._reading.failure(error, self.samples, [worker.pid for worker in workers if not worker.is_alive()])
+
     def batches(self, epoch: int = 0, first_batch: int = 0, step: int = 1) -> Iterator[Batch]:
         """The batches of an epoch, every `step`-th from `first_batch` on.
 
         Raises:
             InputError: an image cannot be read.
+            WorkerError: a process that reads images has died.
         """
         self._order.epoch, self._order.first_batch, self._order.step = epoch, first_batch, step
-        for batch in self._loader:
+        batches = iter(self._loader)
+        for number in self._order.numbers():
+            try:
+                batch = next(batches)
+            except (RuntimeError, OSError, EOFError) as error:
+                raise self.failure(error) or error from None
             if isinstance(batch, InputError):
                 raise batch
-            yield batch
+            size = self._order.size(number)
+            yield replace(batch, step_images=size, takes_part=self._order.part_of(size)[1] > 0)

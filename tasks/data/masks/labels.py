@@ -19,6 +19,10 @@ class Mask(Protocol):
         """uint8 (H, W): positions in the data set's classes, or `IGNORE`."""
         ...
 
+    def content(self) -> bytes:
+        """What it is made of, as far as that is known without reading it: another mask is mostly other bytes."""
+        ...
+
 
 @dataclass(frozen=True)
 class RelabelledMask:
@@ -31,3 +35,6 @@ class RelabelledMask:
         table = np.full(256, IGNORE, np.uint8)
         table[: len(self.positions)] = np.where(self.positions < 0, IGNORE, self.positions)
         return table[self.mask.labels()]
+
+    def content(self) -> bytes:
+        return self.positions.tobytes() + self.mask.content()

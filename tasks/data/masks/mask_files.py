@@ -83,6 +83,9 @@ class MaskFile:
     def labels(self) -> Labels:
         return self.classes.labels(read_values(self.path, self.classes.reading), self.path)
 
+    def content(self) -> bytes:
+        return str(self.path.stat().st_size).encode()
+
 
 def read_numbers(path: Path) -> NDArray[np.int64]:
     """The numbers of a mask of objects (H, W): grey levels, palette positions, or colours as numbers; 0 is none.

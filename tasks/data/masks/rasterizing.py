@@ -33,6 +33,9 @@ class RasterizedMask:
             mask[pixels] = IGNORE if sample.crowd[number] else sample.labels[number] + _OBJECT
         return mask
 
+    def content(self) -> bytes:
+        return self.sample.content()
+
 
 @dataclass(frozen=True)
 class _Rasterized:

@@ -1,6 +1,7 @@
 """Cosine with warm restarts."""
 
 import math
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -10,6 +11,8 @@ from tasks.config import ScheduleName, ScheduleSettings, SettingsError
 class Schedule(ScheduleSettings):
     """Cosines that start again from the highest rate (Loshchilov and Hutter 2017, "SGDR", equation 5), step by step as
     `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`."""
+
+    goes_on: ClassVar[bool] = True
 
     name: ScheduleName = "restarts"
     T_0: int = Field(10, ge=1)

@@ -64,7 +64,8 @@ def test_a_run_on_a_device(task: str, precision: str, tmp_path: Path, capsys: py
 
 
 @pytest.mark.filterwarnings("ignore:freezing a backbone that has no pretrained weights")
-@pytest.mark.parametrize("task", ["segmentation", pytest.param("detection", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
 def test_a_run_on_a_device_resumes(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flags = [
         "--device",
@@ -79,7 +80,7 @@ def test_a_run_on_a_device_resumes(task: str, tmp_path: Path, monkeypatch: pytes
     ]
     assert _train(task, tmp_path / "whole", *flags) == 0
 
-    def stop(self: Trainer, _loader: Any, _epoch: int) -> None:
+    def stop(self: Trainer, _loader: Any, _epoch: int, _stop: list[int]) -> None:
         raise TrainingError("stopped")
 
     with monkeypatch.context() as patch:

@@ -30,9 +30,14 @@ def test_the_index(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
 
 
 def test_the_synchronisations(capsys: pytest.CaptureFixture[str]) -> None:
-    assert vertebra(["benchmark", "--what", "synchronisations", "--head", "unet", "--lines", "2"]) == 0
+    assert vertebra(["benchmark", "--what", "synchronisations", "--head", "fcos", "--lines", "9"]) == 0
     output = capsys.readouterr().out
-    assert "3 / 3" in output
-    assert "tasks/segmentation/losses.py" in output
+    assert "15 / 21" in output
+    assert "tasks/detection/one_stage.py" in output
     assert vertebra(["benchmark", "--what", "synchronisations", "--head", "unets"]) == 2
     assert "head.name: 'unets' is not known" in capsys.readouterr().err
+
+
+def test_the_loop(capsys: pytest.CaptureFixture[str]) -> None:
+    assert vertebra(["benchmark", "--what", "loop", "--rounds", "1"]) == 0
+    assert "ms a step" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from tasks.data.formats.shapes import shapes_data
 from tests.writers import CELLS, write_coco, write_voc, write_yolo
 
 
+@pytest.mark.slow
 def test_masks_are_found_evaluated_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     argv = "--head mask_rcnn --data.count 12 --epochs 1 --head.channels 16 --head.score-threshold 0.001"

@@ -50,4 +50,4 @@ def test_help_shows_the_settings_of_this_very_call(capsys: pytest.CaptureFixture
     assert "--head.decoder-channels" not in shown("--task segmentation --head pan")
     restarts = shown("--schedule restarts --lr 0.5 --config detection/finetune")
     assert "--schedule.T-0 INT" in restarts
-    assert "computes convolutions in bfloat16; weights, boxes and losses stay in fp32. (default: bf16)" in restarts
+    assert "small gradients are not lost. (default: bf16)" in restarts

@@ -53,6 +53,7 @@ def test_evaluate_gives_the_runs_own_figures(finished: Path, capsys: pytest.Capt
     assert float(rows["pixel_accuracy"]) == pytest.approx(expected["pixel_accuracy"], abs=5e-4)
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_images_out_and_count_each_once(finished: Path) -> None:
     expected = json.loads((finished / "run.json").read_text())["metrics"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

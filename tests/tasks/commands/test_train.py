@@ -201,7 +201,8 @@ def _same_weights(one: Path, two: Path) -> bool:
     return set(a) == set(b) and all(torch.equal(value, b[key]) for key, value in a.items())
 
 
-@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_killed_and_resumed_equals_never_killed(tmp_path: Path, precision: str, finished: Path) -> None:
     """SIGKILL in the middle of the second epoch, between two saves, with workers that read ahead."""
     run = tmp_path / "killed"
@@ -224,9 +225,8 @@ def test_killed_and_resumed_equals_never_killed(tmp_path: Path, precision: str, 
     assert main(["--resume", "--output", str(run)]) == 0  # complete: nothing to do
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_runs_save_where_they_stood(
     tmp_path: Path, number: signal.Signals, code: int, finished: Path
 ) -> None:
@@ -242,6 +242,7 @@ def test_interrupted_runs_save_where_they_stood(
     assert (run / "metrics.jsonl").read_text() == (finished / "metrics.jsonl").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 def test_a_signal_that_the_workers_get_first_is_an_interruption_too(tmp_path: Path) -> None:
     """As a batch system sends it: to every process by itself, in any order."""
@@ -312,7 +313,7 @@ def test_resume_refuses_what_contradicts_the_run(
     (run / "run.json").unlink()
     (folder / "ImageSets/Main/train.txt").write_text("b\n")
     assert main(["--resume", "--output", str(run)]) == 2
-    assert "was trained on other images" in capsys.readouterr().err
+    assert "was trained on other data: train: 1 image fewer (a.jpg)" in capsys.readouterr().err
     (folder / "ImageSets/Main/train.txt").write_text("a\nb\n")
     for path in (folder / "Annotations").glob("*.xml"):
         path.write_text(path.read_text().replace("white", "yellow"))

@@ -102,7 +102,8 @@ def test_focal_loss_is_torchvisions(name: str, options: dict[str, float], monkey
     monkeypatch.setattr(f"torchvision.models.detection.{name}.sigmoid_focal_loss", focal)
     peer = {"retinanet": RetinaNetHead, "fcos": FCOSHead}[name](256, 1, 3)
     wanted = peer.compute_loss(targets, outputs, anchors, matches)
-    crowds = [target | {"crowd_boxes": torch.zeros(0, 4)} for target in targets]
+    none = {"crowd_boxes": torch.zeros(0, 4), "unlabelled": torch.zeros(0, dtype=torch.long)}
+    crowds = [target | none for target in targets]
     found_losses = ours.head.compute_loss(crowds, outputs, anchors, matches)
     torch.testing.assert_close(found_losses, wanted)
 

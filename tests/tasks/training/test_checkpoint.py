@@ -2,13 +2,16 @@
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from backbones import InputError
+from tasks.data import Fingerprint
 from tasks.training import checkpoint
 from tasks.training.checkpoint import (
     TrainingState,
@@ -29,17 +32,22 @@ def _model(value: float) -> nn.Module:
 
 def test_round_trip(tmp_path: Path) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1, momentum=0.9)
-    random = {"cpu": torch.get_rng_state(), "cuda": []}
+    random = [{"cpu": torch.get_rng_state(), "cuda": []}]
     best = {"metrics": {"AP": 0.5}, "epoch": 1, "step": 3}
-    state = TrainingState(1, 2, 3, best, 4.5, 4.0, optimizer.state_dict(), random, "names", {"x": "digest"})
+    images = {"val": Fingerprint("a.jpg\nb.jpg", np.array([3, -4]))}
+    state = replace(
+        TrainingState.of(images), epoch=1, batch=2, step=3, best=best, optimizer=optimizer.state_dict(), random=random
+    )
+    state.frozen = {"x": "digest"}
     save_checkpoint(tmp_path / "last", _model(3.0), {"task": "t"}, state)
     model = _model(0.0)
     load_weights_into(model, tmp_path / "last")
     assert (model.weight == 3).all()
     assert read_description(tmp_path / "last") == {"format": 1, "task": "t"}
     restored = read_state(tmp_path / "last")
-    assert torch.equal(restored.random["cpu"], random["cpu"])  # type: ignore[index]
+    assert torch.equal(restored.random[0]["cpu"], random[0]["cpu"])  # type: ignore[index]
     assert (restored.step, restored.best, restored.frozen) == (3, best, {"x": "digest"})
+    assert restored.fingerprints()["val"].by_name == {"a.jpg": 3, "b.jpg": -4}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last"]
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
 from rich.console import Console
 from safetensors.torch import save_file
 
@@ -19,6 +18,7 @@ from tasks.config import Annotations
 from tasks.data import Loader, open_data
 from tasks.heads import find_head, list_heads
 from tasks.training import evaluate, read_description, read_state
+from tasks.training.checkpoint import STATE_FORMAT
 from tasks.training.conversion import FORMAT, convert_description
 from tests.heads import data_for, run_settings
 from tests.tasks.training.format_0 import write
@@ -61,7 +61,7 @@ def test_evaluates_to_the_same_figures(old: tuple[Path, dict[str, Any]], capsys:
     settings = data_for(annotations, count=8, image_size=64)
     samples = open_data(settings, annotations).splits["val"]
     loader = Loader(samples, task.transform(settings, train=False), batch_size=4)
-    metrics = evaluate(task, task.model, loader, Accelerator(), "fp32", Console(quiet=True)).compute()
+    metrics = evaluate(task, task.model, loader, torch.device("cpu"), "fp32", Console(quiet=True)).compute()
     assert metrics == pytest.approx(content["metrics"], abs=1e-4)
 
 
@@ -82,7 +82,7 @@ def test_is_not_resumed(old: tuple[Path, dict[str, Any]], capsys: pytest.Capture
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert main(["train", "--resume", "--output", str(run)]) == 2
     error = capsys.readouterr().err
-    assert "has format 0, this version resumes from format 1 alone: finish the run with the version that" in error
+    assert "has format 0, this version resumes from format 2 alone: finish the run with the version that" in error
     assert f"or start another with --weights {run / 'last'}" in error
     assert error.count("\n") == 1
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
@@ -92,13 +92,14 @@ def test_a_newer_format_is_refused(old: tuple[Path, dict[str, Any]], capsys: pyt
     run, content = old
     for name in ("best", "last"):
         (run / name / "model.json").write_text(json.dumps(content["model.json"] | {"format": FORMAT + 1}))
-    torch.save(content["training.pt"] | {"format": FORMAT + 1}, run / "last/training.pt")
+    torch.save(content["training.pt"] | {"format": STATE_FORMAT + 1}, run / "last/training.pt")
     message = f"model.json: has format {FORMAT + 1}, this version of vertebra reads up to {FORMAT}: install a newer one"
     assert main(["evaluate", str(run)]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-    with pytest.raises(InputError, match=f"has format {FORMAT + 1}, this version of vertebra reads up to {FORMAT}"):
+    message = f"has format {STATE_FORMAT + 1}, this version of vertebra reads up to {STATE_FORMAT}"
+    with pytest.raises(InputError, match=message):
         read_state(run / "last")
 
 

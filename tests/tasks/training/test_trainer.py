@@ -15,10 +15,10 @@ FLAGS = "--data.count 4 --data.workers 0 --epochs 4 --head.channels 16 --head.re
     ("figures", "best"),
     [
         ([0.1, 0.3, 0.2, 0.3], 2),
-        ([-1, -1, -1, -1], 4),  # nothing to find: the last one
+        pytest.param([-1, -1, -1, -1], 4, marks=pytest.mark.slow),  # nothing to find: the last one
         pytest.param([float("nan"), float("nan"), float("nan"), float("nan")], 4, marks=pytest.mark.slow),
         pytest.param([-1, 0.0, -1, -1], 2, marks=pytest.mark.slow),  # any figure is better than none
-        ([0.2, float("nan"), 0.1, -1], 1),
+        pytest.param([0.2, float("nan"), 0.1, -1], 1, marks=pytest.mark.slow),
     ],
 )
 def test_the_best_checkpoint(

@@ -51,7 +51,6 @@ def image() -> Any:
 
 
 def _run(task_name: str, folder: Path) -> dict[str, Any]:
-    from accelerate import Accelerator
     from rich.console import Console
     from tasks.create import create_task, create_transform, describe
     from tasks.data.open import open_data
@@ -76,7 +75,7 @@ def _run(task_name: str, folder: Path) -> dict[str, Any]:
     shapes = {name: list(tensor.shape) for name, tensor in task.model.state_dict().items()}
     task.model.load_state_dict(tensors(shapes, SEED))
     loader = Loader(data.splits["val"], create_transform(task_name, settings.data, train=False), batch_size=4)
-    metrics = evaluate(task, task.model, loader, Accelerator(), "fp32", Console(quiet=True))
+    metrics = evaluate(task, task.model, loader, torch.device("cpu"), "fp32", Console(quiet=True))
     run = Run(folder)
     run.start(settings)
     description = describe(settings, backbone, data.classes) | {"epoch": 1, "step": 2, "metrics": metrics}

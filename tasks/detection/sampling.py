@@ -1,0 +1,87 @@
+"""Which anchors and proposals a two-stage detector learns from: a random few of each image.
+
+torchvision draws them from the device's generator, image by image, so that a draw depends on all draws before it. Here
+it depends on the image's own seed alone: not on its place in the batch, on the process that has it, or on the device.
+Nor does the host wait for the device.
+"""
+
+import torch
+from torch import Tensor
+
+# The finalizer of SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
+_INCREMENT, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_NEVER = 2**63 - 1
+_SIDES = 2**15  # more than an image has pixels in a row
+_LARGEST = _SIDES - 1
+_CELL = 4  # pixels: the wider, the fewer boxes lie where rounding moves them into another
+
+
+class SeededSampler:
+    """At most so many examples of an image, of which at most a share are objects, as in Ren et al. 2015, section 3.1.3.
+
+    Args:
+        batch_size_per_image: examples of an image.
+        positive_fraction: of these; what is not filled with objects is filled with background.
+        stream: which of several samplers this is: each draws by itself.
+    """
+
+    def __init__(self, batch_size_per_image: int, positive_fraction: float, stream: int) -> None:
+        self.batch_size_per_image = batch_size_per_image
+        self.positive_fraction = positive_fraction
+        self.stream = stream
+
+    def __call__(self, labels: Tensor, seed: int, boxes: Tensor | None = None) -> Tensor:
+        """Which examples are sampled.
+
+        Args:
+            labels: (n,), above 0 of objects, 0 of the background, below it of neither.
+            seed: of the image.
+            boxes: (n, 4) of proposals: a draw then depends on the box, to some pixels, instead of on its place in the
+                list. Proposals come in the order of their scores, and both may change by rounding.
+
+        Returns:
+            bool (n,).
+        """
+        numbers = torch.arange(1, len(labels) + 1, device=labels.device) if boxes is None else _numbered(boxes)
+        order = random_numbers(numbers, _wrapped(seed + self.stream * _SECOND))
+        most = self.batch_size_per_image
+        objects = _first(labels >= 1, order, most, int(most * self.positive_fraction))
+        return objects | _first(labels == 0, order, most, most - objects.sum())
+
+
+def random_numbers(numbers: Tensor, seed: int) -> Tensor:
+    """For each number (n,) int64 one from 0 to 2^63 - 2, the same on every device."""
+    number = numbers * _wrapped(_INCREMENT) + _wrapped(_mixed(seed))
+    for shift, factor in ((30, _FIRST), (27, _SECOND)):
+        number = (number ^ _shifted(number, shift)) * _wrapped(factor)
+    return (number ^ _shifted(number, 31)) & (_NEVER - 1)
+
+
+def _numbered(boxes: Tensor) -> Tensor:
+    """(n, 4) in pixels -> (n,) int64, another for every box that differs by some pixels."""
+    x_min, y_min, x_max, y_max = (boxes / _CELL).round().long().clamp(0, _LARGEST).unbind(1)
+    return ((x_min * _SIDES + y_min) * _SIDES + x_max) * _SIDES + y_max
+
+
+def _first(candidates: Tensor, order: Tensor, most: int, wanted: Tensor | int) -> Tensor:
+    """The first `wanted`, at most `most`, of the candidates in this order."""
+    most = min(most, len(candidates))
+    values, indices = order.masked_fill(~candidates, _NEVER).topk(most, largest=False, sorted=True)
+    taken = (values < _NEVER) & (torch.arange(most, device=order.device) < wanted)
+    return torch.zeros_like(candidates).scatter(0, indices, taken)
+
+
+def _mixed(seed: int) -> int:
+    """So that seeds which follow each other give nothing that does."""
+    seed = (seed ^ (seed >> 30)) * _FIRST % 2**64
+    return (seed ^ (seed >> 27)) * _SECOND % 2**64
+
+
+def _wrapped(number: int) -> int:
+    """As a signed integer of 64 bits has it."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
+def _shifted(number: Tensor, bits: int) -> Tensor:
+    """As of unsigned integers, which torch has no shift for."""
+    return (number >> bits) & ((1 << (64 - bits)) - 1)
