@@ -23,8 +23,10 @@ def check_writable(file: Path) -> None:
 
 
 def write_json(file: Path, content: Any) -> None:
-    """Raises:
-    InputError: it cannot be written.
+    """Write a file as JSON.
+
+    Raises:
+        InputError: it cannot be written.
     """
     try:
         file.write_text(json.dumps(content), encoding="utf-8")

@@ -215,9 +215,8 @@ class FocalFCOSHead(_FocalHead, FCOSHead):
         logits = head_outputs["cls_logits"].flatten(0, 1)
         wanted = torch.zeros_like(logits).index_put((found, labels), logits.new_ones(len(found)))
         ignored = (torch.stack(crowds) & (matches < 0)).flatten()
-        focal = sigmoid_focal_loss(logits, wanted, self.alpha, self.gamma)
-        labelled = _labelled(targets, logits).repeat_interleave(cells.shape[1], 0)
-        focal = (focal * labelled).sum(1)
+        focal = sigmoid_focal_loss(logits, wanted, self.alpha, self.gamma).unflatten(0, cells.shape[:2])
+        focal = (focal * _labelled(targets, logits)[:, None]).sum(2).flatten()
         regression = head_outputs["bbox_regression"].flatten(0, 1)[found]
         losses = {
             "classification": focal.masked_fill(ignored, 0.0).sum(),

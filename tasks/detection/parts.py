@@ -1,5 +1,6 @@
 """torchvision's detector parts where they need a change: precision, crowds, and several processes."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
-from torchvision.models.detection.roi_heads import RoIHeads, project_masks_on_boxes
+from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss, maskrcnn_loss
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import box_iou
 
@@ -105,72 +106,49 @@ class CrowdAwareRoIHeads(RoIHeads):
     ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
         if not self.training or targets is None:
             return super().forward(features, proposals, image_shapes, targets)
-        examples = [self._examples(boxes, target) for boxes, target in zip(proposals, targets, strict=True)]
-        boxes, labels, matched = (list(values) for values in zip(*examples, strict=True))
-        losses = self._box_losses(features, boxes, labels, matched, image_shapes, targets)
+        examples = _Examples.of(
+            [self._examples(boxes, target) for boxes, target in zip(proposals, targets, strict=True)]
+        )
+        pooled = self.box_head(self.box_roi_pool(features, examples.boxes, image_shapes))
+        losses = self._box_losses(pooled, examples, targets)
         if self.has_mask():
-            losses["loss_mask"] = self._mask_loss(features, boxes, labels, matched, image_shapes, targets)
+            on_objects = examples.on_objects()
+            pooled = self.mask_head(self.mask_roi_pool(features, on_objects.boxes, image_shapes))
+            losses["loss_mask"] = self._mask_loss(pooled, on_objects, targets)
         return [], losses
 
     def _examples(self, proposals: Tensor, target: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes of an image to learn from, objects' own among them, with their labels and the objects' positions."""
+        """What an image is learnt from, its objects' own boxes among it."""
         own = target["boxes"].to(proposals.dtype)
         (boxes,) = self.add_gt_proposals([self._outside_crowds(proposals, target)], [own])
         (matched,), (labels,) = self.assign_targets_to_proposals([boxes], [own], [target["labels"]])
         kept = self.fg_bg_sampler(labels, target.get("seed", 0), boxes)
         return boxes[kept], labels[kept], matched[kept]
 
-    def _box_losses(
-        self,
-        features: dict[str, Tensor],
-        boxes: list[Tensor],
-        labels: list[Tensor],
-        matched: list[Tensor],
-        image_shapes: list[tuple[int, int]],
-        targets: list[dict[str, Any]],
-    ) -> dict[str, Tensor]:
-        """torchvision's `fastrcnn_loss`, over the sampled boxes of all processes."""
-        logits, offsets = self.box_predictor(self.box_head(self.box_roi_pool(features, boxes, image_shapes)))
-        label = torch.cat(labels)
-        objects = [
-            target["boxes"][one] if len(target["boxes"]) else boxes[0].new_zeros(len(one), 4)
-            for target, one in zip(targets, matched, strict=True)
-        ]
-        wanted = torch.cat(self.box_coder.encode(objects, boxes))
-        found = torch.where(label > 0)[0]
-        regression = offsets.reshape(len(label), logits.shape[1], 4)[found, label[found]]
+    def _box_losses(self, pooled: Tensor, examples: "_Examples", targets: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """torchvision's, over the sampled boxes of all processes."""
+        logits, offsets = self.box_predictor(pooled)
+        count = len(logits)
+        if count:
+            objects = [
+                target["boxes"][one] if len(target["boxes"]) else torch.zeros_like(boxes)
+                for target, one, boxes in zip(targets, examples.matched, examples.boxes, strict=True)
+            ]
+            wanted = self.box_coder.encode(objects, examples.boxes)
+            classification, regression = fastrcnn_loss(logits, offsets, examples.labels, wanted)
+        else:  # a mean over none is no number
+            classification, regression = logits.sum(), offsets.sum()
         return {
-            "loss_classifier": mean_over_processes(
-                functional.cross_entropy(logits, label, reduction="sum"), len(label)
-            ),
-            "loss_box_reg": mean_over_processes(
-                functional.smooth_l1_loss(regression, wanted[found], beta=_BETA, reduction="sum"), len(label)
-            ),
+            "loss_classifier": mean_over_processes(classification * count, count),
+            "loss_box_reg": mean_over_processes(regression * count, count),
         }
 
-    def _mask_loss(
-        self,
-        features: dict[str, Tensor],
-        boxes: list[Tensor],
-        labels: list[Tensor],
-        matched: list[Tensor],
-        image_shapes: list[tuple[int, int]],
-        targets: list[dict[str, Any]],
-    ) -> Tensor:
-        """torchvision's `maskrcnn_loss`, over the boxes on objects of all processes."""
-        found = [label > 0 for label in labels]
-        boxes, labels, matched = (
-            [value[kept] for value, kept in zip(values, found, strict=True)] for values in (boxes, labels, matched)
-        )
-        logits = self.mask_predictor(self.mask_head(self.mask_roi_pool(features, boxes, image_shapes)))
-        label, side = torch.cat(labels), logits.shape[-1]
-        wanted = [
-            project_masks_on_boxes(target["masks"], own, one, side) if len(one) else own.new_zeros(0, side, side)
-            for target, own, one in zip(targets, boxes, matched, strict=True)
-        ]
-        chosen = logits[torch.arange(len(label), device=label.device), label]
-        total = functional.binary_cross_entropy_with_logits(chosen, torch.cat(wanted), reduction="sum")
-        return mean_over_processes(total, chosen.numel())
+    def _mask_loss(self, pooled: Tensor, examples: "_Examples", targets: list[dict[str, Any]]) -> Tensor:
+        """torchvision's, over the boxes on objects of all processes."""
+        logits = self.mask_predictor(pooled)
+        masks, labels = ([target[name] for target in targets] for name in ("masks", "labels"))
+        loss = maskrcnn_loss(logits, examples.boxes, masks, labels, examples.matched)
+        return mean_over_processes(loss * len(logits), len(logits))
 
     def _outside_crowds(self, boxes: Tensor, target: dict[str, Tensor]) -> Tensor:
         if not len(target["crowd_boxes"]):
@@ -179,6 +157,34 @@ class CrowdAwareRoIHeads(RoIHeads):
         if len(target["boxes"]):
             ignored &= box_iou(boxes, target["boxes"]).amax(dim=1) < self.proposal_matcher.high_threshold
         return boxes[~ignored]
+
+
+@dataclass(frozen=True)
+class _Examples:
+    """What the heads learn from, an entry an image.
+
+    Attributes:
+        boxes: (n, 4).
+        labels: (n,), 0 of the background.
+        matched: (n,), the object that each is on.
+    """
+
+    boxes: list[Tensor]
+    labels: list[Tensor]
+    matched: list[Tensor]
+
+    @classmethod
+    def of(cls, images: list[tuple[Tensor, Tensor, Tensor]]) -> "_Examples":
+        return cls(*(list(values) for values in zip(*images, strict=True)))
+
+    def on_objects(self) -> "_Examples":
+        found = [label > 0 for label in self.labels]
+        return _Examples(
+            *(
+                [value[on] for value, on in zip(values, found, strict=True)]
+                for values in (self.boxes, self.labels, self.matched)
+            )
+        )
 
 
 def in_crowd(boxes: Tensor, crowds: Tensor) -> Tensor:

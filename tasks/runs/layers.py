@@ -82,7 +82,6 @@ class Layers:
                     continue
                 if not settings.resume_anyway:
                     raise _contradiction(path, wanted, own, self.own_file)
-                warnings.warn(f"{path}: is {wanted!r} from here on; it was {own!r}", stacklevel=3)
         return settings
 
     def _validated(self, values: Mapping[str, Any], asked: Collection[str]) -> tuple[Settings, list[str]]:

@@ -33,7 +33,7 @@ def with_augmentation(settings: Settings, augment: str) -> Settings:
 def _other_settings(settings: Settings, run: Run) -> list[str]:
     before = type(settings)(**convert_config(read_yaml(run.config)))
     return [
-        f"{path}: {get(settings, path)!r} instead of {get(before, path)!r}"
+        f"{path}: is {get(settings, path)!r} from here on; it was {get(before, path)!r}"
         for path in differences(before, settings)
         if path not in FREE_ON_RESUME
     ]
@@ -52,8 +52,9 @@ def check_same_data(
     With `resume_anyway` it is said, and noted in the state.
     """
     trained = tuple(read_description(run.last)["classes"])
-    if settings.resume_anyway:
-        state.anyway += [f"step {state.step}: {line}" for line in _other_settings(settings, run)]
+    for line in _other_settings(settings, run) if settings.resume_anyway else ():
+        console.print(f"warning: {line}")
+        state.anyway.append(f"step {state.step}: {line}")
     found = []
     if trained != data.classes:
         found.append(f"the classes {', '.join(trained)}; the data has {', '.join(data.classes)}")

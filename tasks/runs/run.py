@@ -27,7 +27,7 @@ from tasks.data import (
     try_augmentation,
 )
 from tasks.deploy import Predictor, load_predictor
-from tasks.processes import by_first, from_first, processes, rank
+from tasks.processes import by_first, processes, rank
 from tasks.runs.console import plain_console
 from tasks.runs.environment import environment
 from tasks.runs.layers import lay_under
@@ -266,7 +266,7 @@ def _test(trainer: Trainer, loader: Loader, stop: list[int], console: Console) -
     load_weights_into(trainer.task.model, trainer.run.best)
     precision = trainer.settings.precision
     metric = evaluate(trainer.task, trainer.task.model, loader, trainer.device, precision, console, stop)
-    return from_first(metric.compute() if rank() == 0 else {})
+    return by_first(metric.compute)
 
 
 def _status(error: BaseException) -> str:

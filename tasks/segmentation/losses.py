@@ -42,12 +42,14 @@ class SegmentationLoss:
         tversky_beta: float = 0.7,
     ) -> None:
         weights = torch.tensor(class_weights) if class_weights else None
+        focal = FocalLoss(MULTICLASS_MODE, alpha=focal_alpha, gamma=focal_gamma, ignore_index=IGNORE, reduction="sum")
+        lovasz = LovaszLoss(MULTICLASS_MODE, ignore_index=IGNORE)
         known: dict[str, Loss] = {
             "cross_entropy": lambda logits, target: _cross_entropy(logits, target, weights, label_smoothing),
             "bce": _bce,
             "dice": lambda logits, target: _overlap(logits, target, 0.5),
-            "focal": lambda logits, target: _focal(logits, target, focal_alpha, focal_gamma),
-            "lovasz": _lovasz,
+            "focal": lambda logits, target: mean_over_processes(focal(logits, target), (target != IGNORE).sum()),
+            "lovasz": lambda logits, target: _lovasz(logits, target, lovasz),
             "tversky": lambda logits, target: _overlap(logits, target, tversky_beta),
         }
         try:
@@ -87,11 +89,6 @@ def _bce(logits: Tensor, target: Tensor) -> Tensor:
     return mean_over_processes((losses * valid).sum(), valid.sum() * logits.shape[1])
 
 
-def _focal(logits: Tensor, target: Tensor, alpha: float | None, gamma: float) -> Tensor:
-    loss = FocalLoss(MULTICLASS_MODE, alpha=alpha, gamma=gamma, ignore_index=IGNORE, reduction="sum")
-    return mean_over_processes(loss(logits, target), (target != IGNORE).sum())
-
-
 def _overlap(logits: Tensor, target: Tensor, beta: float) -> Tensor:
     """1 - hits / (hits + beta misses + (1 - beta) false alarms), Dice's for 1/2, of every class over all pixels; the
     mean over the classes, of which those that do not occur cost nothing, as in segmentation-models-pytorch."""
@@ -104,12 +101,12 @@ def _overlap(logits: Tensor, target: Tensor, beta: float) -> Tensor:
     return ((1 - scores) * (there > 0)).mean()
 
 
-def _lovasz(logits: Tensor, target: Tensor) -> Tensor:
+def _lovasz(logits: Tensor, target: Tensor, loss: Loss) -> Tensor:
     """It sorts all pixels: several processes have the mean of theirs, weighed by their images."""
     images = len(logits)
     if not (target != IGNORE).any():
         return mean_over_processes(logits.sum() * 0.0, images)
-    return mean_over_processes(LovaszLoss(MULTICLASS_MODE, ignore_index=IGNORE)(logits, target) * images, images)
+    return mean_over_processes(loss(logits, target) * images, images)
 
 
 def _one_hot(target: Tensor, classes: int) -> tuple[Tensor, Tensor]:

@@ -54,9 +54,6 @@ class Run:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            trial = self.folder / f".{os.getpid()}"  # being root, one may write where a disk may not be
-            trial.touch()
-            trial.unlink()
             self._lock()
         except BlockingIOError:
             raise InputError(f"{self.folder}: another process trains into it; wait, or give another --output") from None
@@ -64,10 +61,10 @@ class Run:
             raise InputError(f"{self.folder}: cannot be written to: {error.strerror}") from None
 
     def _lock(self) -> None:
-        if fcntl is None:
-            return
         while True:
             held = os.open(self.lock, os.O_RDWR | os.O_CREAT)
+            if fcntl is None:
+                break
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -186,9 +183,7 @@ class Run:
     def save(
         self, folder: Path, model: nn.Module, description: Mapping[str, Any], state: TrainingState | None = None
     ) -> None:
-        """Write a checkpoint; see `save_checkpoint`."""
-        if not self.writes:
-            return
+        """Write a checkpoint; see `save_checkpoint`. Of several processes, the one that writes calls this."""
         needed = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
         if state is not None:
             needed += sum(tensor.numel() * tensor.element_size() for tensor in _tensors(vars(state)))

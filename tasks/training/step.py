@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -13,7 +14,6 @@ from tasks.config import Settings
 from tasks.data import Batch, share_sizes
 from tasks.processes import processes, summed, taking_part
 from tasks.task import Task
-from tasks.training.averaging import AveragedWeights
 from tasks.training.parameters import make_optimizer
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -83,6 +83,8 @@ class Stepper:
 
     Attributes:
         accumulate: in how many parts the images of a step are computed, one after the other.
+        average: timm's moving average of the weights, or None; after few steps it is short, and what is no weight is
+            the model's.
         statistics: running means and variances that training moves.
     """
 
@@ -92,11 +94,14 @@ class Stepper:
         self.task, self.model, self.settings, self.device, self._warn = task, model, settings, device, warn
         self.accumulate = settings.accumulate
         self.optimizer = make_optimizer(task.model, settings.optim)
+        self._trained = [parameter for parameter in task.model.parameters() if parameter.requires_grad]
         half = settings.precision == "fp16"
         self.scaler = torch.amp.GradScaler(
             device.type, init_scale=_FIRST_SCALE if half else 1.0, growth_interval=2000 if half else _NEVER
         )
-        self.average = None if settings.ema is None else AveragedWeights(task.model, settings.ema)
+        self.average = None
+        if settings.ema is not None:
+            self.average = ModelEmaV3(task.model, settings.ema, use_warmup=True, exclude_buffers=True)
         self._broken = torch.zeros((), dtype=torch.bool, device=device)
         frozen = {id(module) for module in task.backbone.frozen_modules()}
         self.statistics = [
@@ -128,13 +133,12 @@ class Stepper:
         if losses is None:
             losses = self._gradients_with_less_memory(batch)
         self.scaler.unscale_(self.optimizer)
-        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.optim.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self._trained, self.settings.optim.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update(None if self.settings.precision == "fp16" else 1.0)
         self.optimizer.zero_grad()
         if self.average is not None:
-            self.average.follow(self.task.model, step)
+            self.average.update(self.task.model, step)
         total = torch.stack(list(losses.values())).sum()
         if self.settings.non_finite == "stop":
             finite = total.isfinite() if self.settings.precision == "fp16" else total.isfinite() & norm.isfinite()
@@ -186,7 +190,7 @@ class Stepper:
         sizes = [share_sizes(share, count) for share in shares]
         own = batch.parts(count)
         for number in range(count):
-            part = own[number] if number < len(own) else replace(own[0].parts(len(own[0]))[0], takes_part=False)
+            part = own[number] if number < len(own) else replace(batch.part(slice(0, 1)), takes_part=False)
             yield part, sum(size[number] for size in sizes) / whole
 
     def _exchange(self, last: bool) -> Any:

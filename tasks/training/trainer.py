@@ -17,7 +17,7 @@ from torch import nn
 from backbones import changed_tensors, frozen_digests
 from tasks.config import Settings
 from tasks.data import Fingerprint, Loader, WorkerError
-from tasks.processes import by_first, from_first, gathered, processes
+from tasks.processes import by_first, gathered, processes
 from tasks.task import Task
 from tasks.training.checkpoint import TrainingState, load_weights_into
 from tasks.training.evaluation import evaluate
@@ -83,17 +83,15 @@ class Trainer:
         assert state.random is not None
         load_weights_into(self.task.model, self.run.last)
         self.state = replace(state, data=self.state.data)
-        given = [
-            {key: value for key, value in group.items() if key != "params"}
-            for group in self.stepper.optimizer.param_groups
-        ]
-        self.stepper.optimizer.load_state_dict(state.optimizer)
-        for group, own in zip(self.stepper.optimizer.param_groups, given, strict=True):
+        optimizer = self.stepper.optimizer
+        given = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+        optimizer.load_state_dict(state.optimizer)
+        for group, own in zip(optimizer.param_groups, given, strict=True):
             group.update(own)  # the settings', which --resume-anyway may have changed
         self.stepper.scaler.load_state_dict(state.scaler or {})
         self.stepper.accumulate = max(state.accumulate, self.settings.accumulate)
         if self.stepper.average is not None:
-            self.stepper.average.model.load_state_dict(state.average or self.task.model.state_dict())
+            self.stepper.average.module.load_state_dict(state.average or self.task.model.state_dict())
         restore_generators(state.random)
         self.run.keep_until(state.step, state.validate_first)
 
@@ -263,10 +261,9 @@ class Trainer:
             for buffer in self.stepper.statistics:
                 dist.broadcast(buffer, src=0)
         if self.stepper.average is not None:
-            self.stepper.average.take_buffers(model)
-            model = self.stepper.average.model
+            model = self.stepper.average.module
         metric = evaluate(self.task, model, loader, self.device, self.settings.precision, self.console, stop)
-        metrics = from_first(metric.compute() if self.run.writes else {})
+        metrics = by_first(metric.compute)
         self.state.seconds += time.perf_counter() - started
         record = {"step": self.state.step, "epoch": epoch + 1, "split": "val"}
         self.run.append(record | metrics)
@@ -283,7 +280,7 @@ class Trainer:
         average = self.stepper.average
         self.state.optimizer = self.stepper.optimizer.state_dict()
         self.state.scaler = self.stepper.scaler.state_dict()
-        self.state.average = None if average is None else average.model.state_dict()
+        self.state.average = None if average is None else average.module.state_dict()
         self.state.accumulate = self.stepper.accumulate
         self.state.random = generators_state()
         # The others wait: what ends with them is ended by their launcher.

@@ -39,9 +39,10 @@ class Batch:
         """The same images in as many batches, or in fewer where there are fewer images."""
         sizes = share_sizes(len(self), min(count, len(self)))
         starts = [sum(sizes[:number]) for number in range(len(sizes))]
-        return [self._part(slice(start, start + size)) for start, size in zip(starts, sizes, strict=True)]
+        return [self.part(slice(start, start + size)) for start, size in zip(starts, sizes, strict=True)]
 
-    def _part(self, chosen: slice) -> "Batch":
+    def part(self, chosen: slice) -> "Batch":
+        """Some of the images, with all that is theirs."""
         return replace(
             self,
             images=self.images[chosen],

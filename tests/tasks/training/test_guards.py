@@ -19,7 +19,6 @@ from tasks.commands.train import main
 from tasks.runs.trials import check_overfit
 from tasks.segmentation import SegmentationTask
 from tasks.training import Run, TrainingError
-from tasks.training.averaging import AveragedWeights
 
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 ROOT = Path(__file__).resolve().parents[3]
@@ -177,21 +176,19 @@ def test_patience_and_minutes_end_a_run(
     assert (run / "metrics.jsonl").read_text() == (tmp_path / "whole/metrics.jsonl").read_text()
 
 
-def test_averaged_weights_follow_by_hand() -> None:
-    """d = min(0.9, (1 + n) / (10 + n)) after step n; running statistics are the model's."""
-    model = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.BatchNorm1d(1))
-    averaged = AveragedWeights(model, 0.9)
-    expected = model[0].weight.item()
-    for step in range(1, 200):
-        with torch.no_grad():
-            model[0].weight.fill_(step)
-        averaged.follow(model, step)
-        decay = min(0.9, (1 + step) / (10 + step))
-        expected = decay * expected + (1 - decay) * step
-    assert averaged.model[0].weight.item() == pytest.approx(expected)
-    model[1].running_mean.fill_(7.0)
-    averaged.take_buffers(model)
-    assert averaged.model[1].running_mean.item() == 7.0
+def test_averaged_weights_by_hand(tmp_path: Path) -> None:
+    """After the first step they are the weights; at the second a share of min(0.9, 1 - 2^(-2/3)) stays (timm's)."""
+    run, name = tmp_path / "run", "net.backbone.conv1.weight"
+    assert _train(run, "--ema 0.9 --data.count 8 --max-minutes 1e-6") == 0
+    first = load_file(run / "last/model.safetensors")[name]
+    state = torch.load(run / "last/training.pt", weights_only=True)
+    assert torch.equal(state["average"][name], first)
+    assert main(["--resume", "--max-minutes", "9", "--output", str(run)]) == 0
+    second, averaged = (load_file(run / kind / "model.safetensors") for kind in ("last", "best"))
+    share = 1 - 2 ** (-2 / 3)
+    torch.testing.assert_close(averaged[name], share * first + (1 - share) * second[name])
+    statistics = "net.backbone.bn1.running_mean"
+    assert torch.equal(averaged[statistics], second[statistics])
 
 
 def test_averaged_weights_are_what_is_kept(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """A run's folder has one owner, and what cannot be written is one line that leaves what was there."""
 
 import json
+import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ from backbones import InputError
 from tasks.commands import main as vertebra
 from tasks.commands.train import main
 from tasks.runs.run import _output
-from tasks.training import Run, TrainingError
+from tasks.training import Run, TrainingError, stop_signals
 from tests.heads import run_settings
 
 SMALL = "--task segmentation --backbone resnet18 --data.count 8 --data.workers 0 --epochs 1 --batch-size 4"
@@ -120,9 +122,42 @@ def test_results_have_a_place_before_the_work(tmp_path: Path, capsys: pytest.Cap
 def test_an_unwritable_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As of a disk that is mounted to be read: root may write to any other."""
 
-    def refuse(self: Path, *_args: object, **_options: object) -> None:
+    def refuse(*_args: object) -> int:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(Path, "touch", refuse)
-    with pytest.raises(InputError, match=r"run: cannot be written to: Read-only file system"):
-        Run(tmp_path / "run").take()
+    with monkeypatch.context() as patch:
+        patch.setattr("os.open", refuse)
+        with pytest.raises(InputError, match=r"run: cannot be written to: Read-only file system"):
+            Run(tmp_path / "run").take()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # the child only waits
+def test_processes_that_are_forked_do_not_hold_the_folder(tmp_path: Path) -> None:
+    """As those that read images are, which may outlive the one that trains."""
+    run = Run(tmp_path / "run")
+    run.take()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writer)
+        os.read(reader, 1)  # until the parent lets it go
+        os._exit(0)
+    run.release()
+    again = Run(tmp_path / "run")
+    again.take()
+    again.release()
+    os.close(writer)
+    os.waitpid(child, 0)
+    os.close(reader)
+
+
+def test_a_signal_that_comes_twice_at_once_is_one() -> None:
+    """A launcher hands on what its group has got as well; a second one later ends the run at once."""
+    with stop_signals() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop == [signal.SIGTERM]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tasks.training.stopping._ONE_SIGNAL", -1.0)
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
