@@ -12,7 +12,7 @@ from backbones.freezing import FreezeReport, parse_stages, warn_untrained
 from backbones.hub import IMAGENET_MEAN, IMAGENET_STD
 from backbones.layers import has_running_statistics
 from backbones.trial import idle_parameters
-from backbones.weights import LoadReport, match_weights, without_wrappers
+from backbones.weights import LoadReport, is_running_statistic, match_weights, without_wrappers
 
 _CLASSIFIERS = ("fc.", "classifier.", "head.fc.")
 
@@ -214,6 +214,23 @@ class Backbone(nn.Module):
         self.load_state_dict(tensors, strict=False)
         self.load_report = report
         return report
+
+    def classifier(self, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor] | None:
+        """The classifier of a checkpoint, if it is one linear layer on the mean of the coarsest level, and the
+        checkpoint has nothing between the two.
+
+        Returns:
+            Its weight (classes, channels) and bias (classes,).
+        """
+        state = without_wrappers(state, self.state_dict(), self.translate)
+        _, report = match_weights(self, state, min_matched=0.0, is_left_out=self.is_left_out)
+        outside = [name for name in (*report.left_out, *report.unexpected) if not is_running_statistic(name)]
+        layer = outside[0].rpartition(".")[0] if outside else ""
+        if set(outside) != {f"{layer}.weight", f"{layer}.bias"}:
+            return None
+        weight, bias = state[f"{layer}.weight"].flatten(1), state[f"{layer}.bias"]
+        fits = weight.shape == (len(bias), self.features[-1].channels)
+        return (weight, bias) if fits else None
 
     def __prepare_scriptable__(self) -> nn.Module:
         """What `torch.jit.script` calls first, of a module around this one too."""

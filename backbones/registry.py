@@ -133,19 +133,24 @@ def create_backbone(
     return backbone
 
 
-def load_weights(backbone: Backbone, name: str, weights: str | Path) -> None:
-    """Load "imagenet" or a file into a backbone that was created under `name`; see `create_backbone`."""
+def load_weights(backbone: Backbone, name: str, weights: str | Path) -> dict[str, Tensor]:
+    """Load "imagenet" or a file into a backbone that was created under `name`; see `create_backbone`.
+
+    Returns:
+        All tensors of the checkpoint, under its own names.
+    """
     if weights == "imagenet":
         published = hub_weights(name)
         backbone.load_checkpoint(published.state, source=f"{name}'s ImageNet weights")
         backbone.mean = stem_statistics(published.mean, len(backbone.mean))
         backbone.std = stem_statistics(published.std, len(backbone.std))
-        return
+        return published.state
     state = read_state_dict(weights)
     try:
         backbone.load_checkpoint(state, source=str(weights))
     except MismatchError as error:
         raise InputError(f"{error}{_architecture_of(state)}") from None
+    return state
 
 
 def _builder(name: str) -> Builder:

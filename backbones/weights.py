@@ -166,8 +166,11 @@ def match_weights(
 
 
 def _is_statistic(key: str, own: Mapping[str, Tensor]) -> bool:
-    norm, _, name = key.rpartition(".")
-    return name in ("running_mean", "running_var") and f"{norm}.weight" in own
+    return is_running_statistic(key) and f"{key.rpartition('.')[0]}.weight" in own
+
+
+def is_running_statistic(key: str) -> bool:
+    return key.endswith((".running_mean", ".running_var", _OPTIONAL))
 
 
 def _examples(

@@ -21,6 +21,7 @@ FLOORS = {
     "tasks.drawing": 3,
     "tasks.detection": 4,
     "tasks.segmentation": 4,
+    "tasks.classification": 4,
     "tasks.heads": 5,
     "tasks.training": 5,
     "tasks.assembly": 6,
@@ -36,7 +37,7 @@ FLOORS = {
 }
 # Of each group, none imports another.
 APART = (
-    ("tasks.detection", "tasks.segmentation", "tasks.training"),
+    ("tasks.detection", "tasks.segmentation", "tasks.classification", "tasks.training"),
     ("tasks.doctor", "tasks.deploy", "tasks.benchmark", "tasks.conformance"),
 )
 TORCH = ("torch", "torchvision", "timm", "segmentation_models_pytorch", "accelerate")

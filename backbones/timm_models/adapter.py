@@ -17,8 +17,9 @@ from backbones.features import Backbone, FeatureInfo, check_images
 from backbones.timm_models.norms import convert_norms
 from backbones.timm_models.running import checkpoint_gradients, run
 from backbones.timm_models.stages import is_interleaved, split_stages
-from backbones.weights import stem_statistics
+from backbones.weights import stem_statistics, without_wrappers
 
+_TRIED = 128  # pixels
 _ODD = (97, 131)  # no stride but 1 divides it
 
 torch.fx.wrap("check_images")  # a step of its own where the network is traced
@@ -143,6 +144,12 @@ class TimmBackbone(Backbone):
     def is_left_out(self, name: str) -> bool:
         return name.removeprefix("net.") in self._whole
 
+    def classifier(self, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor] | None:
+        """As any backbone's; but what a model has between its features and its classifier may have no tensors (an
+        activation, another pooling), so an image is tried."""
+        found = super().classifier(state)
+        return found if found is not None and _is_on_mean(self.model, state, *found) else None
+
     def _own_name(self, name: str, of_this_model: bool) -> str:
         return self._own_names.get(_flat(name), f"net.{name}" if of_this_model else name)
 
@@ -157,6 +164,19 @@ class TimmBackbone(Backbone):
         """The state dict of the model with its classifier, on the meta device."""
         with torch.device("meta"):
             return dict(timm.create_model(self.model).state_dict())
+
+
+def _is_on_mean(model: str, state: Mapping[str, Tensor], weight: Tensor, bias: Tensor) -> bool:
+    """Whether a whole model's logits are those of this layer on the mean of the coarsest level."""
+    whole, features = timm.create_model(model, num_classes=len(bias)).eval(), TimmBackbone(model).eval()
+    whole.load_state_dict(without_wrappers(state, whole.state_dict(), dict), strict=False)
+    features.load_checkpoint(state)
+    side = features.fixed_size or (_TRIED, _TRIED)
+    image = torch.rand(1, len(features.mean), *side, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        mean = features(image)[features.features[-1].name].mean((2, 3))
+        logits, ours = whole(image), functional.linear(mean, weight.to(mean.dtype), bias.to(mean.dtype))
+    return torch.allclose(logits, ours, rtol=1e-3, atol=1e-3 * float(logits.abs().max()))
 
 
 def _flat(name: str) -> str:

@@ -6,21 +6,21 @@ from typing import Any
 from torch import nn
 
 from backbones import Backbone, InputError, check_levels
+from tasks.classification import ClassificationTask
 from tasks.config import HeadSettings, SettingsError
 from tasks.detection import DetectionTask
 from tasks.heads import find_head
 from tasks.segmentation import SegmentationTask
 from tasks.task import Task
 
-_TASKS: dict[str, type[DetectionTask] | type[SegmentationTask]] = {
-    kind.name: kind for kind in (DetectionTask, SegmentationTask)
-}
+TaskKind = type[DetectionTask] | type[SegmentationTask] | type[ClassificationTask]
+_TASKS: dict[str, TaskKind] = {kind.name: kind for kind in (DetectionTask, SegmentationTask, ClassificationTask)}
 
 _OWN = "tasks.heads."
 
 
-def find_task(name: str) -> type[DetectionTask] | type[SegmentationTask]:
-    """The class of a task: detection | segmentation.
+def find_task(name: str) -> TaskKind:
+    """The class of a task: detection | segmentation | classification.
 
     Raises:
         SettingsError: there is no such task.
@@ -41,7 +41,7 @@ def create_task(
     """Put a head on a backbone.
 
     Args:
-        task: detection | segmentation.
+        task: detection | segmentation | classification.
         backbone: as `create_backbone` makes it.
         classes: the names; in detection without a background.
         head: its settings, or its name; the task's default head where None.
@@ -63,9 +63,10 @@ def create_task(
         raise InputError(str(error)) from None
     if head.levels:
         check_levels(head.name, backbone, head.levels)
-        names = [info.name for info in backbone.features]
-        others = backbone.levels_in_use if len(backbone.levels_in_use) < len(names) else ()  # of another head on it
-        backbone.use_levels(name for name in names if name in head.levels or name in others)
+    names = [info.name for info in backbone.features]
+    others = backbone.levels_in_use if len(backbone.levels_in_use) < len(names) else ()  # of another head on it
+    wanted = head.levels_of(names)
+    backbone.use_levels(name for name in names if name in wanted or name in others)
     return find_task(task)(backbone, classes, head, _build(head, backbone, len(classes), norm), **options)  # type: ignore[arg-type]
 
 

@@ -13,7 +13,7 @@ from tasks.task import Task
 from tasks.training import DESCRIPTION, load_weights_into, read_description
 
 # What the model was trained to see, and sees again in prediction.
-_HOW_READ = ("image_size", "fit", "intensity")
+_HOW_READ = ("image_size", "fit", "crop_ratio", "intensity")
 
 
 def describe(settings: Settings, backbone: Backbone, classes: Sequence[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import torchvision
 from torch import Tensor, nn
 
 from backbones import InputError, load_weights, nearest, read_state_dict
+from tasks.classification import IMAGENET_CLASSES, are_imagenet
 from tasks.config import BackboneSettings, DetectorSettings, HeadSettings, SettingsError
 from tasks.heads import find_head, published_detectors
 from tasks.task import Task
@@ -90,12 +91,28 @@ def load_initial_weights(
     if backbone.weights is None and found is None:
         return "no pretrained weights, training from scratch"
     if found is None:
-        load_weights(task.backbone, backbone.name, backbone.weights or "")
-        return f"the backbone in {backbone.weights}: {task.backbone.load_report}"
+        state = load_weights(task.backbone, backbone.name, backbone.weights or "")
+        line = f"the backbone in {backbone.weights}: {task.backbone.load_report}"
+        return line if task.name != "classification" else f"{line}; {_load_classifier(task, head, state)}"
     task.backbone.mean, task.backbone.std = found.mean or task.backbone.mean, found.std or task.backbone.std
     if found.whole:
         return _load_model(task.model, found, task.classes, head)
     return f"{found.source}: {task.backbone.load_checkpoint(found.state, source=found.source)}"
+
+
+def _load_classifier(task: Task, head: HeadSettings, state: Mapping[str, Tensor]) -> str:
+    """The published classifier of a backbone, where the classes are its own; a line about it."""
+    found = task.backbone.classifier(state)
+    if found is None:
+        return "the classifier starts anew: there is none on the mean of the coarsest level"
+    count = len(found[1])
+    if count != len(task.classes) or (count == len(IMAGENET_CLASSES) and not are_imagenet(task.classes)):
+        return f"the classifier starts anew: theirs is of {count} other classes"
+    (prefix,) = head.class_layers
+    tensors = {f"{prefix}{name}": tensor for name, tensor in zip(("weight", "bias"), found, strict=True)}
+    result = task.model.load_state_dict(tensors, strict=False)
+    assert not result.unexpected_keys, result.unexpected_keys
+    return f"their classifier of {count} classes is taken"
 
 
 def _load_model(model: nn.Module, weights: InitialWeights, classes: Sequence[str], head: HeadSettings) -> str:

@@ -19,6 +19,7 @@ from tasks.commands.cli import early_flags, parse, run_command
 from tasks.config import (
     SHAPES,
     Annotations,
+    ClassificationData,
     DataSettings,
     DetectionData,
     Group,
@@ -40,7 +41,7 @@ _COLOURS = {"error": "red", "dropped": "magenta", "warning": "yellow", "note": "
 class DoctorArguments(Group):
     """What to examine; nothing of it is changed."""
 
-    task: Literal["detection", "segmentation"] = "detection"
+    task: Literal["detection", "segmentation", "classification"] = "detection"
     """What is to be learnt from it."""
     data: DataSettings = DataSettings()
     in_channels: int = Field(3, ge=1)
@@ -81,7 +82,17 @@ class SegmentationArguments(DoctorArguments):
     data: SegmentationData = SegmentationData()
 
 
-_ARGUMENTS: dict[str, type[DoctorArguments]] = {"detection": DetectionArguments, "segmentation": SegmentationArguments}
+class ClassificationArguments(DoctorArguments):
+    """What to examine; nothing of it is changed."""
+
+    data: ClassificationData = ClassificationData()
+
+
+_ARGUMENTS: dict[str, type[DoctorArguments]] = {
+    "detection": DetectionArguments,
+    "segmentation": SegmentationArguments,
+    "classification": ClassificationArguments,
+}
 
 
 def main(argv: list[str]) -> int:
@@ -143,7 +154,7 @@ def _print(found: "Examination", folder: str, console: Console) -> None:
             table.add_row(level, str(len(group.findings)), check.what, first, check.cure)
         console.print(table, soft_wrap=False)
     if found.data is not None:
-        counts = Table("class", *found.counts, title="objects" if _has_boxes(found) else "pixels", title_justify="left")
+        counts = Table("class", *found.counts, title=_counted(found), title_justify="left")
         for label, name in enumerate(found.data.classes):
             counts.add_row(name, *(f"{values[label]:,}" for values in found.counts.values()))
         console.print(counts)
@@ -158,10 +169,11 @@ def _plural(level: str, number: int) -> str:
     return "" if number == 1 or level == "dropped" else "s"
 
 
-def _has_boxes(found: "Examination") -> bool:
-    from tasks.data import SampleTable
+def _counted(found: "Examination") -> str:
+    from tasks.data import LabelledSamples, SampleTable
 
-    return found.data is not None and isinstance(found.data.splits["train"], SampleTable)
+    train = found.data.splits["train"] if found.data is not None else None
+    return {SampleTable: "objects", LabelledSamples: "images"}.get(type(train), "pixels")
 
 
 def _as_json(found: "Examination") -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """`evaluate`: the metrics of a trained model on a split."""
 
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from tasks.detection import CocoMetric
 
 
+_MOST_CONFUSIONS = 20
+
+
 class EvaluateArguments(Group):
     """What to evaluate, and on what."""
 
@@ -31,9 +37,10 @@ class EvaluateArguments(Group):
     evaluator: Literal["hotcoco", "pycocotools"] | None = None
     """Detection: who computes the COCO metrics. None: hotcoco."""
     results: UserPath | None = None
-    """Detection: write what is found there, as a COCO result file."""
+    """Write what is found there: detections as a COCO result file, classes with their confusion matrix."""
     mistakes: bool = False
-    """Detection: also say what kinds of mistakes are made (TIDE), and which classes are taken for which."""
+    """Detection and classification: also say which classes are taken for which, and what kinds of mistakes detections
+    are (TIDE)."""
 
 
 def main(argv: list[str]) -> int:
@@ -53,16 +60,14 @@ def _parse(argv: list[str]) -> EvaluateArguments:
 def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     from backbones import InputError
     from tasks.assembly import data_of, task_from_checkpoint
+    from tasks.classification import ClassificationMetric, as_imagenet
     from tasks.data import Loader, open_data, with_classes
     from tasks.detection import CocoMetric
     from tasks.heads import find_head
     from tasks.training import checkpoint_folder, convert_config, evaluate, make_accelerator, read_description
 
     folder = checkpoint_folder(arguments.run)
-    only_detection = {name: getattr(arguments, name) for name in ("evaluator", "results", "mistakes")}
-    given = [f"--{name}" for name, value in only_detection.items() if value]
-    if given and read_description(folder)["task"] != "detection":
-        raise InputError(f"{', '.join(given)}: for detection; {folder} is of {read_description(folder)['task']}")
+    _check_use(arguments, read_description(folder)["task"], folder)
     if arguments.results is not None:
         check_writable(arguments.results)
     accelerator = make_accelerator(arguments.device)
@@ -76,7 +81,7 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
         elsewhere = {name: type(settings).model_fields[name].default for name in settings.of_place}
         settings = settings.model_copy(update=elsewhere | {"path": arguments.data})
     annotations = find_head(description["head"]["name"], task.name).annotations
-    data = with_classes(open_data(settings, annotations), task.classes)
+    data = with_classes(as_imagenet(open_data(settings, annotations), task.classes), task.classes)
     console.print(str(data))
     if arguments.split not in data.splits:
         raise InputError(f"{settings.path}: has no {arguments.split} split (it has {', '.join(data.splits)})")
@@ -93,7 +98,22 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     console.print(metrics_table({arguments.split: metric.compute()}, str(folder)))
     if isinstance(metric, CocoMetric):
         _print_more(arguments, metric, data, console)
+    if isinstance(metric, ClassificationMetric):
+        if arguments.results is not None:
+            write_json(arguments.results, metric.as_json())
+            console.print(f"{arguments.results}: {len(metric.samples)} images and the confusion matrix")
+        if arguments.mistakes:
+            _print_confusions(metric.confusions(), console)
     return 0
+
+
+def _check_use(arguments: EvaluateArguments, task: str, folder: Path) -> None:
+    from backbones import InputError
+
+    objects, both = ("detection",), ("detection", "classification")
+    for name, fitting in {"evaluator": objects, "results": both, "mistakes": both}.items():
+        if getattr(arguments, name) and task not in fitting:
+            raise InputError(f"--{name}: for {' and '.join(fitting)}; {folder} is of {task}")
 
 
 def _print_more(arguments: EvaluateArguments, metric: "CocoMetric", data: "DataSet[Any]", console: Console) -> None:
@@ -109,5 +129,9 @@ def _print_more(arguments: EvaluateArguments, metric: "CocoMetric", data: "DataS
         for kind, (gain, count) in seen.tide.items():
             table.add_row(kind, f"+{gain:.3f}", str(count))
         console.print(table)
-        for true, found_as, count in seen.confusions:
-            console.print(f"{true} taken for {found_as}: {count}")
+        _print_confusions(seen.confusions, console)
+
+
+def _print_confusions(confusions: Iterable[tuple[str, str, int]], console: Console) -> None:
+    for true, found_as, count in islice(confusions, _MOST_CONFUSIONS):
+        console.print(f"{true} taken for {found_as}: {count}")

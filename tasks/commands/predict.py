@@ -11,6 +11,8 @@ from tasks.commands.cli import parse, run_command
 from tasks.commands.outputs import check_writable, write_json
 from tasks.config import Device, Group, UserPath
 
+_BEST = 5  # classes that are shown
+
 
 class PredictArguments(Group):
     """What to predict, and where the images go."""
@@ -25,7 +27,7 @@ class PredictArguments(Group):
     score: float | None = Field(None, ge=0, le=1)
     """Objects below this score (0..1) are left out. None: for each class the score of the best F1 on val."""
     results: UserPath | None = None
-    """Detection: write everything that is found there as well, as a COCO result file."""
+    """Write everything that is found there as well: detections as a COCO result file, classes with their scores."""
 
 
 def main(argv: list[str]) -> int:
@@ -48,7 +50,7 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
     from tasks.data import read_image, shown
     from tasks.deploy import load_predictor
     from tasks.detection import Detections
-    from tasks.drawing import draw_labels, draw_objects
+    from tasks.drawing import draw_labels, draw_objects, draw_scores
 
     paths = _images(arguments.images)
     if not paths:
@@ -61,8 +63,8 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
         arguments.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{arguments.output}: cannot be written to: {error.strerror}") from None
-    if arguments.results is not None and not predictor.finds_objects:
-        raise InputError("--results is for detection")
+    if arguments.results is not None and predictor.task == "segmentation":
+        raise InputError("--results is for detection and classification")
     thresholds = predictor.thresholds if arguments.score is None else [arguments.score] * len(predictor.classes)
     skipped, results = 0, []
     for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
@@ -80,6 +82,13 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
             boxes, labels, scores = (tensor.numpy() for tensor in (kept.boxes, kept.labels, kept.scores))
             drawing = draw_objects(shown(image), boxes, labels, scores, predictor.classes, masks)
             summary = f"{len(scores)} object{'' if len(scores) == 1 else 's'}"
+        elif predictor.task == "classification":
+            best = found.topk(min(_BEST, len(predictor.classes)))
+            pairs = list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+            drawing = draw_scores(shown(image), [(predictor.classes[label], label, share) for label, share in pairs])
+            summary = ", ".join(f"{predictor.classes[label]} {share:.3f}" for label, share in pairs)
+            of_classes = dict(zip(predictor.classes, found.tolist(), strict=True))
+            results.append({"file_name": path.name, "class": predictor.classes[pairs[0][0]], "scores": of_classes})
         else:
             drawing = draw_labels(shown(image), found.numpy(), predictor.classes)
             summary = ", ".join(predictor.classes[label] for label in found.unique().tolist())
@@ -90,7 +99,8 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
         console.print(f"{target}: {summary}")
     if arguments.results is not None:
         write_json(arguments.results, results)
-        console.print(f"{arguments.results}: {len(results)} detections")
+        what = "images" if predictor.task == "classification" else "detections"
+        console.print(f"{arguments.results}: {len(results)} {what}")
     return 1 if skipped else 0
 
 

@@ -6,7 +6,7 @@ dotted keys. Some have a short flag as well.
 
 from tasks.config.backbone import BackboneSettings
 from tasks.config.by_name import attributes_by_name
-from tasks.config.data import DATA_HELP, SHAPES, DataSettings, DetectionData, SegmentationData
+from tasks.config.data import DATA_HELP, SHAPES, ClassificationData, DataSettings, DetectionData, SegmentationData
 from tasks.config.defaults import DEFAULT_HEADS, DEFAULT_OPTIMIZER, DEFAULT_SCHEDULE, run_defaults
 from tasks.config.flags import flag_model
 from tasks.config.group import (
@@ -22,6 +22,7 @@ from tasks.config.group import (
 from tasks.config.heads import (
     Annotations,
     Attention,
+    ClassifierSettings,
     DetectorSettings,
     HeadName,
     HeadSettings,
@@ -54,6 +55,8 @@ __all__ = [
     "Annotations",
     "Attention",
     "BackboneSettings",
+    "ClassificationData",
+    "ClassifierSettings",
     "DataSettings",
     "DetectionData",
     "DetectorSettings",

@@ -9,7 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from tasks.config.group import Group, SettingsError, UserText, refuse_unused
 
 SHAPES = "shapes"
-DATA_HELP = "`shapes` (images made on the fly), or a folder, recognised by its layout: Pascal VOC, COCO, YOLO, masks."
+Share = Annotated[float, Field(gt=0, le=1)]
+DATA_HELP = "`shapes` (images made on the fly), or a folder, recognised by its layout: Pascal VOC, COCO, YOLO, masks, "
+DATA_HELP += "class folders."
 
 
 class DataSettings(Group):
@@ -164,3 +166,28 @@ class SegmentationData(DataSettings):
     """Folders of masks: a value that counts nowhere, besides 255."""
     mask_threshold: int | None = Field(None, ge=1, le=255)
     """Folders of masks: grey levels from here on are class 1, all others 0; for soft edges and JPEG's noise."""
+
+
+class ClassificationData(DataSettings):
+    """What to train on."""
+
+    image_size: Annotated[int, tyro.conf.arg(aliases=["--image-size"])] = Field(224, ge=16)
+    """The side of the square images in pixels."""
+    fit: Literal["crop", "resize"] = "crop"
+    """`crop`: in training a random part of the image, in evaluation its middle (torchvision's recipe). `resize`: the
+    whole image, whatever its proportions; for images that are small or square."""
+    crop_scale: tuple[Share, Share] = (0.08, 1.0)
+    """With `crop`: the least and the largest share of the image's area that a random part has."""
+    crop_ratio: float = Field(0.875, gt=0, le=1)
+    """With `crop`: the side of the middle over the short side; 0.875 is 224 of 256 pixels."""
+    classes: tuple[str, ...] = ()
+    """idx files: the names of the labels 0, 1, ... Without: those of classes.txt, or the labels found."""
+
+    @model_validator(mode="after")
+    def _check_crop(self) -> Self:
+        if self.fit != "crop":
+            for name in ("crop_scale", "crop_ratio"):
+                refuse_unused(self, name, "is of data.fit crop; here images are resized")
+        if self.crop_scale[0] > self.crop_scale[1]:
+            raise SettingsError(f"data.crop_scale: {self.crop_scale}: the least share is above the largest")
+        return self

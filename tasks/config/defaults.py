@@ -5,7 +5,7 @@ from typing import Any
 from tasks.config.data import SHAPES
 from tasks.config.heads import HeadSettings
 
-DEFAULT_HEADS = {"detection": "faster_rcnn", "segmentation": "unet"}
+DEFAULT_HEADS = {"detection": "faster_rcnn", "segmentation": "unet", "classification": "linear"}
 DEFAULT_OPTIMIZER, DEFAULT_SCHEDULE = "sgd", "cosine"
 
 # For each task, on the built-in shapes (small images and small heads, trained from scratch in minutes on two cores;
@@ -25,11 +25,21 @@ _ON_SHAPES: dict[str, dict[str, Any]] = {
         "optim": {"name": "adamw", "lr": 2e-3},
         "schedule": {"epochs": 6},
     },
+    "classification": {
+        "data": {"image_size": 64, "fit": "resize", "batch_size": 16, "workers": 0},
+        "backbone": {"name": "resnet18"},
+        "optim": {"name": "adamw", "lr": 1e-3},
+        "schedule": {"epochs": 6},
+    },
 }
 _ON_YOUR_DATA: dict[str, dict[str, Any]] = {
     "detection": {},
     "segmentation": {
         "data": {"image_size": 256, "batch_size": 8},
+        "optim": {"name": "adamw", "lr": 3e-4},
+    },
+    "classification": {
+        "data": {"batch_size": 32},
         "optim": {"name": "adamw", "lr": 3e-4},
     },
 }

@@ -1,6 +1,6 @@
 """What the settings of every head are made of; `tasks.heads` has a file for each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -10,8 +10,9 @@ from pydantic import Field, model_validator
 from tasks.config.group import NamedGroup, SettingsError, refuse_unused
 from tasks.config.losses import parse_loss
 
-# What a head learns from: boxes alone, boxes with polygons (or masks) of single objects, or masks of whole images.
-Annotations = Literal["boxes", "polygons", "masks"]
+# What a head learns from: boxes alone, boxes with polygons (or masks) of single objects, masks of whole images, or a
+# class for each image.
+Annotations = Literal["boxes", "polygons", "masks", "labels"]
 Ratio = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
 HeadName = Annotated[str, tyro.conf.arg(aliases=["--head"], help="Which head; --task decides which there are.")]
@@ -58,6 +59,10 @@ class HeadSettings(NamedGroup):
     def levels(self) -> tuple[str, ...]:
         """Of the backbone, that it takes, finest first; c1 may be missing there. None named: all that there are."""
         return ()
+
+    def levels_of(self, available: Sequence[str]) -> tuple[str, ...]:
+        """Those that it takes of the levels that a backbone has, finest first."""
+        return tuple(level for level in available if level in self.levels) if self.levels else tuple(available)
 
     @property
     def finds_masks(self) -> bool:
@@ -209,3 +214,23 @@ class UNetSettings(SegmenterSettings):
 
 
 Attention = Literal["none", "scse"]
+
+
+class ClassifierSettings(HeadSettings):
+    """What every classifier has."""
+
+    task: ClassVar[str] = "classification"
+    annotations: ClassVar[Annotations] = "labels"
+    backbone_prefix: ClassVar[str] = "net.backbone."
+    class_layers: ClassVar[tuple[str, ...]] = ("net.fc.",)
+
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """The share of a label that goes to all classes alike (Szegedy et al. 2016, section 7)."""
+    mixup: float = Field(0.0, ge=0)
+    """Alpha of mixup (Zhang et al. 2018): each image is mixed with another of its batch; 0.2 is usual. 0: none."""
+    cutmix: float = Field(0.0, ge=0)
+    """Alpha of CutMix (Yun et al. 2019): each image gets a box of another; 1.0 is usual. With mixup too, one of the two
+    is chosen for each batch."""
+
+    def levels_of(self, available: Sequence[str]) -> tuple[str, ...]:
+        return tuple(available[-1:])

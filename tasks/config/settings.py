@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, create_model, model_validator
 
 from tasks.config.backbone import BackboneSettings
-from tasks.config.data import DataSettings, DetectionData, SegmentationData
+from tasks.config.data import ClassificationData, DataSettings, DetectionData, SegmentationData
 from tasks.config.group import Device, Group, SettingsError, UserText
 from tasks.config.heads import HeadSettings
 from tasks.config.optim import OptimSettings, ScheduleSettings
@@ -19,8 +19,8 @@ class Settings(Group):
     # What they hand to the task itself.
     of_task: ClassVar[tuple[str, ...]] = ()
 
-    task: Literal["detection", "segmentation"] = "detection"
-    """What to learn: boxes around objects, or a class for every pixel."""
+    task: Literal["detection", "segmentation", "classification"] = "detection"
+    """What to learn: boxes around objects, a class for every pixel, or one for every image."""
     config: str | None = None
     """A recipe's name, such as detection/finetune, or a YAML file of settings; flags win over it."""
     output: UserText | None = None
@@ -100,7 +100,15 @@ class SegmentationSettings(Settings):
     data: SegmentationData = SegmentationData()
 
 
-TASKS: dict[str, type[Settings]] = {"detection": DetectionSettings, "segmentation": SegmentationSettings}
+class ClassificationSettings(Settings):
+    data: ClassificationData = ClassificationData()
+
+
+TASKS: dict[str, type[Settings]] = {
+    "detection": DetectionSettings,
+    "segmentation": SegmentationSettings,
+    "classification": ClassificationSettings,
+}
 
 
 def _restored(

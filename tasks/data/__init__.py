@@ -12,6 +12,7 @@ from tasks.data.formats.converting import convert
 from tasks.data.formats.opening import open_data
 from tasks.data.images import IMAGE_SUFFIXES, check_size, is_turned, read_image
 from tasks.data.intensity import BY_TYPE, UNREADABLE, Intensity, found_range, is_deep
+from tasks.data.labels.samples import LabelledSample, LabelledSamples
 from tasks.data.loading.batch import Batch, share_sizes
 from tasks.data.loading.loader import Loader
 from tasks.data.loading.sampling import epoch_repeat_factors
@@ -47,6 +48,8 @@ __all__ = [
     "Image",
     "Indexed",
     "Intensity",
+    "LabelledSample",
+    "LabelledSamples",
     "Labels",
     "LayoutError",
     "Loader",

@@ -29,7 +29,7 @@ class Predictor:
         classes: the names; a label is a position in it.
         thresholds: for each class the score that gave the best F1 on the validation images; 0.5 where that is not
             known.
-        finds_objects: whether it gives `Detections`, not labels.
+        task: detection, segmentation or classification.
         reading: the channels of images, and the levels of deep ones, as they were in training.
     """
 
@@ -43,7 +43,7 @@ class Predictor:
         batch_size: int = 8,
     ) -> None:
         self.classes = task.classes
-        self.finds_objects = task.name == "detection"
+        self.task = task.name
         self.thresholds = tuple(metrics.get(f"{THRESHOLD}/{name}", _USUAL_THRESHOLD) for name in task.classes)
         self.reading = Reading(len(task.backbone.mean), Intensity.of(data.intensity))
         self._task = task
@@ -54,15 +54,15 @@ class Predictor:
         task.model.to(device).to(memory_format=torch.channels_last).eval()
 
     def __call__(self, images: Iterable[ImageInput] | ImageInput) -> Any:
-        """Find the objects, or the class of every pixel.
+        """Find the objects, the class of every pixel, or that of the whole image.
 
         Args:
             images: one or several: paths, PIL images, and arrays or tensors, RGB or grey, (H, W), (H, W, C) or
                 (C, H, W), of uint8 or of floats from 0 to 1. Alpha is dropped. Reversed views are as good as copies.
 
         Returns:
-            One an image, in its own pixels: `Detections`, best first; or labels (H, W) int64. A list, or for a single
-            image its own.
+            One an image: `Detections`, best first, or labels (H, W) int64, both in its own pixels; or a probability for
+            each class, (classes,) float32. A list, or for a single image its own.
 
         Raises:
             InputError: something is no image that can be read.

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.data import Finding
+from tasks.data import DataSet, Finding, LabelledSamples
 
 Counts = Mapping[str, NDArray[np.int64]]  # split -> a number for each class
 
@@ -14,11 +15,20 @@ _FEW = 10
 _FAR_MORE = 100
 
 
+def count_images(data: DataSet[Any]) -> Counts:
+    """How many images of each class the splits have."""
+    return {
+        split: np.bincount(samples.labels, minlength=len(data.classes))
+        for split, samples in data.splits.items()
+        if isinstance(samples, LabelledSamples)
+    }
+
+
 def class_findings(classes: Sequence[str], counts: Counts, instances: Counts) -> list[Finding]:
     """What the numbers say.
 
     Args:
-        counts: how much there is of each class in each split: objects or pixels.
+        counts: how much there is of each class in each split: objects, pixels or images.
         instances: how often it occurs: objects, or images that show it.
     """
     if not sum(values.sum() for values in counts.values()):

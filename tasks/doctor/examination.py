@@ -21,7 +21,7 @@ from tasks.data import (
     open_data,
 )
 from tasks.doctor.check_boxes import count_objects, object_findings
-from tasks.doctor.check_classes import Counts, class_findings
+from tasks.doctor.check_classes import Counts, class_findings, count_images
 from tasks.doctor.check_images import Progress, image_findings
 from tasks.doctor.check_masks import mask_findings
 from tasks.doctor.check_polygons import polygon_findings
@@ -48,7 +48,7 @@ class Examination:
     Attributes:
         data: the data set, as far as it can be read; None where it cannot at all.
         groups: the worst first.
-        counts: how much there is of each class in each split: objects, or a mask's pixels.
+        counts: how much there is of each class in each split: objects, a mask's pixels, or images.
     """
 
     data: DataSet[Any] | None
@@ -92,10 +92,13 @@ def examine(
     if annotations == "masks":
         counts, images, more = mask_findings(data, progress)
         found += [*more, *class_findings(data.classes, counts, images)]
+    elif annotations == "labels":
+        counts = count_images(data)
+        found += class_findings(data.classes, counts, counts)
     else:
         counts = count_objects(data)
         found += quick_findings(data, settings.image_size, detections_per_image)
-    if annotations != "boxes":
+    if annotations in ("polygons", "masks"):
         found += polygon_findings(data, progress)
     return Examination(data, _grouped(found), counts)
 

@@ -12,7 +12,7 @@ from tasks.assembly import find_task
 from tasks.config import DataSettings
 from tasks.data import LEVELS, DataSet, Finding, found_range, read_image, sample_seed, shown
 from tasks.doctor.examination import Examination
-from tasks.drawing import class_colour, contact_sheet, draw_boxes, draw_labels
+from tasks.drawing import class_colour, contact_sheet, draw_boxes, draw_labels, draw_scores
 from tasks.report import image_page
 
 _MOST_IMAGES = 24
@@ -82,5 +82,8 @@ def _annotated(transform: Any, data: DataSet[Any], index: int, epoch: int) -> Im
         size = (image.shape[1], image.shape[0])
         mask = Image.fromarray(target["mask"].numpy()).resize(size, Image.Resampling.NEAREST)
         return draw_labels(image, np.asarray(mask), data.classes)
+    if "label" in target:
+        label = int(target["label"])
+        return draw_scores(image, [(data.classes[label], label, 1.0)])
     rows = zip(target["boxes"].tolist(), target["labels"].tolist(), strict=True)
     return draw_boxes(Image.fromarray(image), [(box, data.classes[label], class_colour(label)) for box, label in rows])

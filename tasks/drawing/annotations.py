@@ -76,16 +76,33 @@ def draw_labels(image: NDArray[np.uint8], labels: NDArray[np.integer[Any]], clas
     colours[: len(classes)] = [class_colour(label) for label in range(len(classes))]
     blended = (1 - _TINT) * image + _TINT * colours[labels]
     result = Image.fromarray(blended.round().astype(np.uint8))
-    draw = ImageDraw.Draw(result)
-    font = ImageFont.load_default(_text_size(result))
+    there = np.unique(labels[labels < len(classes)]).tolist()
+    _legend(result, [(classes[label], class_colour(label)) for label in there])
+    return result
+
+
+def draw_scores(image: NDArray[np.uint8], found: Sequence[tuple[str, int, float]]) -> Image.Image:
+    """The image with a legend of classes and their scores.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        found: (class, its label, score), the best first.
+    """
+    result = Image.fromarray(image)
+    _legend(result, [(f"{name} {score:.2f}", class_colour(label)) for name, label, score in found])
+    return result
+
+
+def _legend(image: Image.Image, entries: Iterable[tuple[str, Colour]]) -> None:
+    """In the upper left corner of an image."""
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(_text_size(image))
     top = 0.0
-    for label in np.unique(labels[labels < len(classes)]).tolist():
-        colour, text = class_colour(label), classes[label]
+    for text, colour in entries:
         box = draw.textbbox((2, top), text, font=font)
         draw.rectangle((0, top, box[2] + 2, box[3] + 2), fill=colour)
         draw.text((2, top), text, fill=_text_colour(colour), font=font)
         top = box[3] + 2
-    return result
 
 
 def _text_size(image: Image.Image) -> int:

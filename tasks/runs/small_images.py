@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from backbones import InputError, on_meta
-from tasks.config import SegmentationData, Settings
+from tasks.config import ClassificationData, SegmentationData, Settings
 from tasks.data import Batch, Loader, SampleTable
 from tasks.processes import processes
 from tasks.task import Task
@@ -43,6 +43,8 @@ def _smallest(settings: Settings, task: Task, loader: Loader, split: str) -> tup
     """(height, width) of the smallest image as the model sees it, or None where that is not known."""
     given, train = settings.data, split == "train"
     side = given.image_size
+    if isinstance(given, ClassificationData):
+        return side, side
     if isinstance(given, SegmentationData):
         return (side, side) if train or given.fit == "resize" else None
     if not isinstance(loader.samples, SampleTable) or not len(loader.samples):
@@ -57,7 +59,7 @@ def _batch(split: str, count: int, shape: tuple[int, int, int]) -> Batch:
     size = shape[1:]
 
     def empty(*shape: int, dtype: torch.dtype) -> Any:
-        return torch.empty(*shape, dtype=dtype, device="meta")
+        return torch.empty(shape, dtype=dtype, device="meta")
 
     target = {
         "boxes": empty(0, 4, dtype=torch.float32),
@@ -66,6 +68,7 @@ def _batch(split: str, count: int, shape: tuple[int, int, int]) -> Batch:
         "unlabelled": empty(0, dtype=torch.int64),
         "masks": empty(0, *size, dtype=torch.uint8),
         "mask": empty(*size, dtype=torch.uint8),
+        "label": empty(dtype=torch.int64),
     }
     images = [empty(*shape, dtype=torch.uint8) for _ in range(count)]
     return Batch(images, [target] * count, list(range(count)), [f"the smallest of {split}"] * count, [size] * count)

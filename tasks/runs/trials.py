@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from tasks.config import Settings
-from tasks.data import DataSet, SampleTable
+from tasks.data import DataSet, LabelledSamples, SampleTable
 from tasks.task import Task
 from tasks.training import Run, TrainingError
 
@@ -45,6 +45,8 @@ def few_images(settings: Settings, data: DataSet[Any]) -> tuple[Settings, DataSe
     chosen = np.arange(len(train))
     if isinstance(train, SampleTable):
         chosen = chosen[train.class_presence(len(data.classes)).any(axis=1)]
+    if isinstance(train, LabelledSamples):  # class after class: those far apart are of several
+        chosen = np.linspace(0, len(train) - 1, min(settings.overfit or 1, len(train))).astype(np.int64)
     few = train.take(chosen[: settings.overfit].tolist())
     changed = {"data": settings.data.model_copy(update={"augment": "none", "sampling": "each"}), "ema": None}
     return settings.model_copy(update=changed), replace(data, splits={"train": few, "val": few})

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
+from tasks.data.labels.samples import LabelledSample
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def what_changed(before: Mapping[str, Fingerprint], now: Mapping[str, Fingerprin
 
 
 def _fingerprint(samples: Any) -> Fingerprint:
-    numbers = _of_objects(samples) if isinstance(samples, SampleTable) else [_of_mask(sample) for sample in samples]
+    numbers = _of_objects(samples) if isinstance(samples, SampleTable) else [_of_image(sample) for sample in samples]
     return Fingerprint("\n".join(name.replace("\n", " ") for name in samples.names), np.array(numbers, np.int64))
 
 
@@ -61,8 +62,9 @@ def _of_objects(table: SampleTable) -> list[int]:
     return [_number(table.sizes[position].tobytes(), sample.content()) for position, sample in enumerate(iter(table))]
 
 
-def _of_mask(sample: Any) -> int:
-    return _number(b"" if sample.file is None else str(sample.file.stat().st_size).encode(), sample.mask.content())
+def _of_image(sample: Any) -> int:
+    annotated = sample if isinstance(sample, LabelledSample) else sample.mask
+    return _number(b"" if sample.file is None else str(sample.file.stat().st_size).encode(), annotated.content())
 
 
 def _number(*parts: bytes) -> int:

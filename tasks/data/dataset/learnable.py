@@ -9,12 +9,13 @@ import numpy as np
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import DataError, Finding, Findings
+from tasks.data.labels.samples import LabelledSamples
 from tasks.data.masks.labels import IGNORE
 from tasks.data.masks.samples import MaskedSample
 
 _LEAST_POLYGON = 24  # characters; what is shorter is looked into
 _LEAST_CORNERS = 6  # numbers
-_TWO = 2  # classes, which a mask must have to learn anything from
+_TWO = 2  # classes, which there must be to learn anything
 
 
 def report_missing_polygons(data: DataSet[Any], findings: Findings) -> None:
@@ -75,6 +76,8 @@ def report_nothing_to_learn(data: DataSet[Any], where: str, findings: Findings) 
 def _lacking(samples: Any) -> str | None:
     if isinstance(samples, SampleTable):
         return None if (~samples.crowd).any() else f"no object on any of the {len(samples)} images"
+    if isinstance(samples, LabelledSamples):
+        return None if len(samples.label_set()) >= _TWO else f"nothing but one class on the {len(samples)} images"
     # Those of rasterized objects are known without a look at the masks.
     seen = set(samples.labels) if samples.labels is not None else _first_labels(samples)
     if not seen:

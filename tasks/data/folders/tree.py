@@ -33,6 +33,11 @@ def split_named(name: str) -> str | None:
     return next((split for split, names in SPLITS.items() if name.lower() in names), None)
 
 
+def has_word_of_split(name: str) -> bool:
+    """Whether a name has a word of a split: train2017, train_images, val."""
+    return _split_in_words(name) is not None
+
+
 def _split_in_words(name: str) -> str | None:
     """The split that a name has a word of: train2017, train_images."""
     words = set(re.findall("[a-z]+", name.lower()))

@@ -15,7 +15,7 @@ from tasks.data.dataset.splits import DataSet, with_split, with_val
 from tasks.data.findings import Findings
 from tasks.data.folders.tree import LayoutError, Tree
 from tasks.data.formats.format import Format
-from tasks.data.formats.shapes import masked_shapes_data, shapes_data
+from tasks.data.formats.shapes import labelled_shapes_data, masked_shapes_data, shapes_data
 from tasks.data.masks.labels import IGNORE
 
 
@@ -38,6 +38,8 @@ def open_data(
         if settings.also:
             raise LayoutError("data.also: shapes cannot be merged with folders")
         _check_use(settings, ())
+        if annotations == "labels":
+            return labelled_shapes_data(settings.count, settings.image_size)
         make = masked_shapes_data if annotations == "masks" else shapes_data
         return make(settings.count, settings.image_size)
     findings = findings or Findings()
@@ -63,7 +65,7 @@ def _read(settings: DataSettings, annotations: Annotations, findings: Findings) 
     if "val" not in {split for split, *_ in given} and not any("val" in part.splits for part in parts):
         # Of each folder by itself, so that merging in another one moves no image between train and val.
         parts = [_with_val(part, settings, findings) for part in parts]
-    if settings.also:
+    if settings.also and annotations != "labels":  # an image of one class is none of the others
         report_partial(parts, (settings.path, *settings.also), settings.keep, settings.renamed, findings)
     data = merge(parts)
     for split, images, places in given:

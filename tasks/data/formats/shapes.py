@@ -1,7 +1,7 @@
 """The built-in data: circles, squares and triangles on a noisy ground, with exact masks and boxes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -13,6 +13,7 @@ from tasks.data.dataset.sample import Sample
 from tasks.data.dataset.splits import DataSet
 from tasks.data.dataset.table import SampleTable
 from tasks.data.findings import Place
+from tasks.data.labels.samples import LabelledSample, LabelledSamples
 from tasks.data.masks.samples import MaskedSample, MaskedSamples
 
 CLASSES = ("circle", "square", "triangle")
@@ -28,12 +29,16 @@ class ShapesImage:
     Args:
         seed, index: which image; the same two numbers give the same one.
         width, height: in pixels.
+        most: how many objects there are at most.
+        radii: the least and the largest of an object, as shares of the shorter side.
     """
 
     seed: int
     index: int
     width: int
     height: int
+    most: int = _MAX_OBJECTS
+    radii: tuple[float, float] = (0.1, 0.25)
 
     def render(self) -> NDArray[np.uint8]:
         """uint8 RGB (height, width, 3)."""
@@ -51,10 +56,10 @@ class ShapesImage:
         mask = np.zeros((self.height, self.width), np.uint8)
         colours = [ground]
         labels: list[int] = []
-        for _ in range(int(generator.integers(1, _MAX_OBJECTS + 1))):
+        for _ in range(int(generator.integers(1, self.most + 1))):
             for _ in range(_ATTEMPTS):
                 label = int(generator.integers(len(CLASSES)))
-                shape = _random_shape(generator, label, self.width, self.height)
+                shape = _random_shape(generator, label, self.width, self.height, self.radii)
                 # Objects keep apart, so that every mask is whole and every box is its mask's.
                 if shape.any() and not (mask[shape] > 0).any():
                     labels.append(label)
@@ -84,8 +89,10 @@ class ShapeMask:
         return self.image.name.encode()
 
 
-def _random_shape(generator: np.random.Generator, label: int, width: int, height: int) -> NDArray[np.bool_]:
-    radius = generator.uniform(0.1, 0.25) * min(width, height)
+def _random_shape(
+    generator: np.random.Generator, label: int, width: int, height: int, radii: tuple[float, float]
+) -> NDArray[np.bool_]:
+    radius = generator.uniform(*radii) * min(width, height)
     centre_x = generator.uniform(radius, width - radius)
     centre_y = generator.uniform(radius, height - radius)
     tilt = generator.uniform(-_TILT, _TILT)
@@ -146,6 +153,15 @@ def masked_shapes_data(count: int, side: int, seed: int = 0) -> DataSet[MaskedSa
     samples = [MaskedSample(image.name, image, ShapeMask(image)) for image in images]
     splits = {"train": MaskedSamples.of(samples[:count]), "val": MaskedSamples.of(samples[count:])}
     return DataSet("built-in shapes", ("background", *CLASSES), splits)
+
+
+def labelled_shapes_data(count: int, side: int, seed: int = 0) -> DataSet[LabelledSample]:
+    """As many images of a single, larger shape each, whose class is the shape."""
+    images = [replace(image, most=1, radii=(0.25, 0.45)) for image in _images(count, side, seed)]
+    labels = np.array([image.render_objects()[2][0] for image in images], np.int64)
+    samples = LabelledSamples([image.name for image in images], images, labels)
+    splits = {"train": samples.take(range(count)), "val": samples.take(range(count, len(images)))}
+    return DataSet("built-in shapes", CLASSES, splits)
 
 
 def _images(count: int, side: int, seed: int) -> list[ShapesImage]:

@@ -1,0 +1,149 @@
+"""A folder of images for each class, as torchvision's ImageFolder takes it."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from backbones import InputError, nearest
+from tasks.config import Annotations, DataSettings
+from tasks.data.dataset.splits import DataSet
+from tasks.data.findings import DataError, Finding, Findings
+from tasks.data.folders.tree import SPLITS, Tree, has_word_of_split, joined, shown, split_named, stem_of
+from tasks.data.formats.format import Format
+from tasks.data.formats.mask_pairs import find_pairs
+from tasks.data.images import IMAGE_SUFFIXES, image_sizes
+from tasks.data.labels.samples import LabelledSample, LabelledSamples
+
+_TWO = 2  # classes, which there must be to tell apart
+_SIDECARS = (".json", ".xml", ".txt")
+_KEY = "folders"
+
+Classes = Mapping[str, Sequence[str]]  # class -> its images, as paths from the folder
+
+
+def recognise(tree: Tree) -> bool:
+    return not _doubt(tree)
+
+
+def near_miss(tree: Tree) -> str | None:
+    return _doubt(tree) or None
+
+
+def _doubt(tree: Tree) -> str:
+    """Why these are no class folders; empty where they are."""
+    try:
+        pairs = list(find_pairs(tree))
+    except InputError as error:  # two folders of masks
+        return str(error)
+    names = {name for classes in _splits(tree).values() for name, images in classes.items() if images}
+    if not names or all(has_word_of_split(name) for name in names):
+        return "no folder of images for each class"
+    if pairs:
+        return f"{shown(pairs[0][0])} and {shown(pairs[0][1])} are images and their masks, not two classes"
+    if len(names) < _TWO:
+        return f"{names.pop()!r} is the only class: there is nothing to tell apart; add a folder for each other class"
+    for directory, images in tree.images.items():
+        beside = {stem_of(name) for name in tree.named(directory, _SIDECARS)}
+        if 2 * len(beside & {stem_of(name) for name in images}) > len(images):
+            return (
+                f"{shown(directory)} has a file of annotations beside most of its images; if the folders are classes "
+                f"all the same: --data.format {_KEY}"
+            )
+    return ""
+
+
+def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[LabelledSample]:
+    """train/cat/1.jpg, train/dog/..., val/cat/..., test/...; or cat/1.jpg, dog/...; perhaps in a folder around them,
+    and with folders within those of the classes.
+
+    The classes are the folders' names, in alphabetical order.
+
+    Raises:
+        InputError: a class has no image, or val or test has one that train lacks.
+    """
+    splits = _splits(tree)
+    if "train" not in splits:
+        raise DataError(Finding("data-unusable", f"{tree.folder}: has {' and '.join(splits)} alone; wanted is train/"))
+    classes = tuple(sorted(splits["train"]))
+    for name, images in splits["train"].items():
+        if not images:
+            line = f"{tree.folder}: the folder of the class {name!r} has no image to train on; fill it or remove it"
+            findings.add("class-empty", line)
+    found = {split: _samples(tree, split, splits[split], classes, findings) for split in SPLITS if split in splits}
+    _report_strays(tree, splits, findings)
+    return DataSet("class folders", classes, found, tuple(findings.found))
+
+
+def _samples(tree: Tree, split: str, there: Classes, classes: Sequence[str], findings: Findings) -> LabelledSamples:
+    labels: dict[str, int] = {}
+    for name, images in there.items():
+        if name in classes:
+            labels |= dict.fromkeys(images, classes.index(name))
+        elif images:
+            line = (
+                f"{tree.folder / images[0]}: the class {name!r} of {split} does not occur in train"
+                f"{nearest(name, classes)} (train has {', '.join(classes)})"
+            )
+            findings.add("class-unknown", line, image=tree.folder / images[0])
+    names = sorted(labels)
+    sizes = image_sizes(tree.folder, names, [None] * len(names), findings)
+    names = [name for name, size in zip(names, sizes, strict=True) if size is not None]
+    return LabelledSamples(names, tree.folder, np.array([labels[name] for name in names], np.int64))
+
+
+def _report_strays(tree: Tree, splits: Mapping[str, Classes], findings: Findings) -> None:
+    """Images that are in no folder of a class: nobody knows what they are of."""
+    used = {image for classes in splits.values() for images in classes.values() for image in images}
+    for directory, names in tree.images.items():
+        strays = [name for name in names if joined(directory, name) not in used]
+        if strays:
+            first = tree.folder / directory / strays[0]
+            line = f"{first}: is in no folder of a class, as {len(strays)} images in {shown(directory)}"
+            findings.add("image-unlabelled", line, image=first)
+
+
+def _splits(tree: Tree) -> dict[str, Classes]:
+    """The classes of each split that there is; of train where the folders name none."""
+    base = _unwrapped(tree, ".")
+    named = {split_named(child): joined(base, child) for child in _children(tree, base)}
+    inner = {split: _unwrapped(tree, place) for split, place in named.items() if split is not None}
+    if tree.one_split or "train" not in inner or not _children(tree, inner["train"]):
+        return {"train": _classes(tree, base)}
+    return {split: found for split, place in inner.items() if (found := _classes(tree, place))}
+
+
+def _unwrapped(tree: Tree, directory: str) -> str:
+    """The directory, or the one in it that everything else is in."""
+    while directory not in tree.images:
+        below = [joined(directory, child) for child in _children(tree, directory)]
+        filled = [child for child in below if next(tree.paths(IMAGE_SUFFIXES, child), None)]
+        if len(filled) != 1 or split_named(filled[0].rpartition("/")[2]) or not _children(tree, filled[0]):
+            break
+        (directory,) = filled
+    return directory
+
+
+def _classes(tree: Tree, directory: str) -> Classes:
+    places = {child: joined(directory, child) for child in _children(tree, directory)}
+    return {name: list(tree.paths(IMAGE_SUFFIXES, place)) for name, place in places.items()}
+
+
+def _children(tree: Tree, directory: str) -> list[str]:
+    """The names of the directories in one."""
+    prefix = "" if directory == "." else f"{directory}/"
+    inner = {place.removeprefix(prefix) for place in tree.files if place.startswith(prefix) and place != "."}
+    return sorted({name for name in inner if name and "/" not in name})
+
+
+FORMAT = Format(
+    key=_KEY,
+    name="class folders",
+    layout="train/cat, train/dog, val/cat, val/dog, or cat and dog alone",
+    annotations=("labels",),
+    precedence=22,
+    recognise=recognise,
+    read=read,
+    near_miss=near_miss,
+    suffixes=tuple(sorted(IMAGE_SUFFIXES)),
+    alphabetical=True,
+)
