@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from backbones.promises import Check, ConformanceError, keep_promises
     from backbones.registry import create_backbone, list_backbones, load_weights, register_backbone
     from backbones.trial import naming_small_images, on_meta
-    from backbones.weights import LoadReport
+    from backbones.weights import LoadReport, stem_statistics
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -53,6 +53,7 @@ __all__ = [
     "parse_stages",
     "read_state_dict",
     "register_backbone",
+    "stem_statistics",
 ]
 
 __getattr__ = hand_out(
@@ -69,7 +70,7 @@ __getattr__ = hand_out(
         "promises": ("Check", "ConformanceError", "keep_promises"),
         "registry": ("create_backbone", "list_backbones", "load_weights", "register_backbone"),
         "trial": ("naming_small_images", "on_meta"),
-        "weights": ("LoadReport",),
+        "weights": ("LoadReport", "stem_statistics"),
     },
 )
 

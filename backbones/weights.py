@@ -69,8 +69,9 @@ def stem_statistics(values: tuple[float, ...], in_channels: int) -> tuple[float,
 
 
 def _stem_kernel(kernel: Tensor, in_channels: int) -> Tensor:
-    """A pretrained first kernel (out, 3, h, w) for images of another number of channels: summed for one,
-    else repeated in turn and scaled, so that the response keeps its size."""
+    """A pretrained first kernel (out, channels, h, w) for images of another number of channels: summed for one,
+    else repeated in turn and scaled, so that the response keeps its size; of a kernel for grey images, what it gave
+    for grey ones."""
     if in_channels == 1:
         return kernel.float().sum(dim=1, keepdim=True)
     repeated = kernel.float().repeat(1, -(-in_channels // kernel.shape[1]), 1, 1)[:, :in_channels]
@@ -79,20 +80,27 @@ def _stem_kernel(kernel: Tensor, in_channels: int) -> Tensor:
 
 def _adapt(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """`state` with what can be made to fit, and the names of it."""
+    first = [name for name, one in own.items() if one.ndim == 4][:1]
     fitted, adapted = dict(state), []
     for key, tensor in own.items():
         given = state.get(key)
         if given is None:
             continue
         norm = key.rpartition(".")[0]
-        is_kernel = given.ndim == tensor.ndim == 4
-        if is_kernel and given.shape[1] == _RGB != tensor.shape[1] and given[:, :1].shape == tensor[:, :1].shape:
+        if given.ndim == tensor.ndim == 4 and _is_of_other_images(given, tensor, is_first=key in first):
             fitted[key] = _stem_kernel(given, tensor.shape[1])
             adapted.append(key)
         elif f"{norm}.running_mean" in state and f"{norm}.running_mean" not in own:
             # Scale and shift of a batch norm, in a norm that keeps no statistics.
             adapted.append(key)
     return fitted, tuple(adapted)
+
+
+def _is_of_other_images(kernel: Tensor, own: Tensor, *, is_first: bool) -> bool:
+    """Whether a kernel is this one for images of other channels; of one channel are also those of grouped
+    convolutions, further up."""
+    differs = kernel.shape[1] != own.shape[1] and kernel[:, :1].shape == own[:, :1].shape
+    return differs and (kernel.shape[1] == _RGB or (kernel.shape[1] == 1 and is_first))
 
 
 def without_wrappers(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tasks.config import Annotations, DataSettings, HeadSettings, Settings, data_settings, settings_for
-from tasks.heads import find_head, list_heads
+from tasks.heads import head_named
 from tasks.training import find_optimizer, find_schedule
 
 
@@ -14,7 +14,8 @@ def head(name: str = "faster_rcnn", **options: Any) -> HeadSettings:
 
 def data_for(annotations: Annotations = "boxes", /, **options: Any) -> DataSettings:
     """The data settings of the task that learns from these annotations."""
-    return data_settings("segmentation" if annotations == "masks" else "detection")(**options)
+    task = {"masks": "segmentation", "labels": "classification"}.get(annotations, "detection")
+    return data_settings(task)(**options)
 
 
 def run_settings(head_name: str = "faster_rcnn", optim: Any = None, schedule: Any = None, **groups: Any) -> Settings:
@@ -25,5 +26,4 @@ def run_settings(head_name: str = "faster_rcnn", optim: Any = None, schedule: An
 
 
 def _class(name: str) -> type[HeadSettings]:
-    task = "detection" if name in list_heads("detection") else "segmentation"
-    return find_head(name, task)
+    return head_named(name)

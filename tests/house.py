@@ -30,6 +30,7 @@ FLOORS = {
     "tasks.deploy": 7,
     "tasks.benchmark": 7,
     "tasks.conformance": 7,
+    "tasks.studies": 7,
     "tasks.runs": 7,
     "tasks": 7,  # its __init__ hands out create_task, load_predictor, train and check_head
     "tasks.commands": 8,
@@ -38,11 +39,12 @@ FLOORS = {
 # Of each group, none imports another.
 APART = (
     ("tasks.detection", "tasks.segmentation", "tasks.classification", "tasks.training"),
-    ("tasks.doctor", "tasks.deploy", "tasks.benchmark", "tasks.conformance"),
+    ("tasks.doctor", "tasks.deploy", "tasks.benchmark", "tasks.conformance", "tasks.studies"),
 )
 TORCH = ("torch", "torchvision", "timm", "segmentation_models_pytorch", "accelerate")
 # What is asked for settings before torch is.
 TORCH_LATE = ("tasks.heads", "tasks.training.optimizers", "tasks.training.schedules", "tasks.training._lookup")
+TORCH_LATE += ("tasks.studies",)
 # What imports by a name that it has found: an import that cannot be read here.
 BY_NAME = ("backbones.late", "tasks.commands", "tasks.config.by_name")
 # How a file of these rooms shows that it is found by its name; such files know nothing of each other.
@@ -52,6 +54,7 @@ FOUND_BY_NAME = {
     "tasks.commands": "def main(argv: list[str]) ",
     "tasks.training.optimizers": "class Optimizer(",
     "tasks.training.schedules": "class Schedule(",
+    "tasks.studies": "class Study(",
 }
 
 

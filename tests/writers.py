@@ -122,3 +122,21 @@ CELLS: dict[str, Images] = {
     "train": {"b": [("red", 4, 6, 30, 40), ("white", 32, 8, 60, 30)], "a": [("red", 10, 10, 40, 44)]},
     "val": {"c": [("white", 5, 5, 25, 35)]},
 }
+
+
+def write_class_folders(
+    folder: Path, counts: dict[str, int] | None = None, classes: Sequence[str] = ("cat", "dog", "fox")
+) -> Path:
+    """Images of noise in a folder for each class; of the last class two fewer, as far as there are more.
+
+    Args:
+        counts: of a class in each split; "" for a folder without splits.
+    """
+    for split, count in (counts or {"train": 12, "val": 2}).items():
+        for label, name in enumerate(classes):
+            for number in range(count if label < len(classes) - 1 else max(2, count - 2)):
+                file = folder / split / name / f"{number}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                generator = np.random.default_rng((label, number, len(split)))
+                Image.fromarray(generator.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(file)
+    return folder

@@ -7,6 +7,7 @@ from typing import Any
 from backbones import Backbone, InputError
 from tasks.assembly.create import create_task
 from tasks.assembly.from_settings import build_backbone
+from tasks.assembly.lineage import lineage_of
 from tasks.config import BackboneSettings, DataSettings, Settings, SettingsError, data_settings
 from tasks.heads import find_head
 from tasks.task import Task
@@ -29,7 +30,7 @@ def describe(settings: Settings, backbone: Backbone, classes: Sequence[str]) -> 
         "mean": list(backbone.mean),
         "std": list(backbone.std),
         "precision": settings.precision,
-        "lineage": {"weights": settings.backbone.weights, "data": settings.data.path, "seed": settings.seed},
+        "lineage": lineage_of(settings),
     }
 
 

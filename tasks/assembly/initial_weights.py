@@ -7,7 +7,7 @@ from pathlib import Path
 import torchvision
 from torch import Tensor, nn
 
-from backbones import InputError, load_weights, nearest, read_state_dict
+from backbones import InputError, load_weights, nearest, read_state_dict, stem_statistics
 from tasks.classification import IMAGENET_CLASSES, are_imagenet
 from tasks.config import BackboneSettings, DetectorSettings, HeadSettings, SettingsError
 from tasks.heads import find_head, published_detectors
@@ -94,7 +94,12 @@ def load_initial_weights(
         state = load_weights(task.backbone, backbone.name, backbone.weights or "")
         line = f"the backbone in {backbone.weights}: {task.backbone.load_report}"
         return line if task.name != "classification" else f"{line}; {_load_classifier(task, head, state)}"
-    task.backbone.mean, task.backbone.std = found.mean or task.backbone.mean, found.std or task.backbone.std
+    channels = len(task.backbone.mean)
+    if found.mean is not None and found.std is not None:
+        task.backbone.mean, task.backbone.std = (
+            values if len(values) == channels else stem_statistics(values, channels)
+            for values in (found.mean, found.std)
+        )
     if found.whole:
         return _load_model(task.model, found, task.classes, head)
     return f"{found.source}: {task.backbone.load_checkpoint(found.state, source=found.source)}"

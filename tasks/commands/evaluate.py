@@ -1,6 +1,6 @@
 """`evaluate`: the metrics of a trained model on a split."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tasks.commands.cli import parse, run_command
 from tasks.commands.outputs import check_writable, write_json
-from tasks.config import DATA_HELP, Device, Group, UserPath, UserText, read_yaml
+from tasks.config import DATA_HELP, DataSettings, Device, Group, UserPath, UserText, read_yaml
 from tasks.runs import metrics_table
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class EvaluateArguments(Group):
 
     run: Annotated[UserPath, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run's folder, or a checkpoint in it."""
-    split: Literal["train", "val", "test"] = "val"
-    """Which images."""
+    split: Literal["train", "val", "test"] | None = None
+    """Which images. None: val; of other data without a val split, all that it has to train on."""
     data: Annotated[UserText | None, tyro.conf.arg(help=f"Another data set with the run's classes: {DATA_HELP}")] = None
     device: Device = "auto"
     workers: int = Field(1, ge=0)
@@ -59,12 +59,12 @@ def _parse(argv: list[str]) -> EvaluateArguments:
 
 def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     from backbones import InputError
-    from tasks.assembly import data_of, task_from_checkpoint
+    from tasks.assembly import task_from_checkpoint
     from tasks.classification import ClassificationMetric, as_imagenet
     from tasks.data import Loader, open_data, with_classes
     from tasks.detection import CocoMetric
     from tasks.heads import find_head
-    from tasks.training import checkpoint_folder, convert_config, evaluate, make_accelerator, read_description
+    from tasks.training import checkpoint_folder, evaluate, make_accelerator, read_description
 
     folder = checkpoint_folder(arguments.run)
     _check_use(arguments, read_description(folder)["task"], folder)
@@ -73,20 +73,18 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     accelerator = make_accelerator(arguments.device)
     options = {} if arguments.evaluator is None else {"evaluator": arguments.evaluator}
     task, description = task_from_checkpoint(folder, **options)
-    config = folder.parent / "config.yaml"
-    if not config.is_file() and arguments.data is None:
-        raise InputError(f"{config}: missing; it names the run's data; give --data")
-    settings = data_of(description, convert_config(read_yaml(config)).get("data") if config.is_file() else None)
-    if arguments.data is not None:
-        elsewhere = {name: type(settings).model_fields[name].default for name in settings.of_place}
-        settings = settings.model_copy(update=elsewhere | {"path": arguments.data})
+    settings, is_own = _data_settings(arguments, folder, description)
     annotations = find_head(description["head"]["name"], task.name).annotations
-    data = with_classes(as_imagenet(open_data(settings, annotations), task.classes), task.classes)
+    found = open_data(settings, annotations, split_val=is_own)
+    data = with_classes(as_imagenet(found, task.classes), task.classes)
     console.print(str(data))
-    if arguments.split not in data.splits:
-        raise InputError(f"{settings.path}: has no {arguments.split} split (it has {', '.join(data.splits)})")
+    split = arguments.split or ("val" if "val" in data.splits else "train")
+    if split not in data.splits:
+        raise InputError(f"{settings.path}: has no {split} split (it has {', '.join(data.splits)})")
+    if split != (arguments.split or "val"):
+        console.print(f"{settings.path}: has no val split: all of its {len(data.splits[split])} images are evaluated")
     loader = Loader(
-        data.splits[arguments.split],
+        data.splits[split],
         task.transform(settings, train=False, channels=len(task.backbone.mean)),
         batch_size=settings.batch_size,
         workers=arguments.workers,
@@ -95,9 +93,9 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     metric = evaluate(task, task.model, loader, accelerator.device, description["precision"], console)
     if not accelerator.is_main_process:
         return 0
-    console.print(metrics_table({arguments.split: metric.compute()}, str(folder)))
+    console.print(metrics_table({split: metric.compute()}, str(folder)))
     if isinstance(metric, CocoMetric):
-        _print_more(arguments, metric, data, console)
+        _print_more(arguments, metric, data, split, console)
     if isinstance(metric, ClassificationMetric):
         if arguments.results is not None:
             write_json(arguments.results, metric.as_json())
@@ -116,11 +114,31 @@ def _check_use(arguments: EvaluateArguments, task: str, folder: Path) -> None:
             raise InputError(f"--{name}: for {' and '.join(fitting)}; {folder} is of {task}")
 
 
-def _print_more(arguments: EvaluateArguments, metric: "CocoMetric", data: "DataSet[Any]", console: Console) -> None:
+def _data_settings(
+    arguments: EvaluateArguments, folder: Path, description: Mapping[str, Any]
+) -> tuple[DataSettings, bool]:
+    """Where the images are and how they are read, and whether they are those of the run itself."""
+    from backbones import InputError
+    from tasks.assembly import data_of
+    from tasks.training import convert_config
+
+    config = folder.parent / "config.yaml"
+    if not config.is_file() and arguments.data is None:
+        raise InputError(f"{config}: missing; it names the run's data; give --data")
+    settings = data_of(description, convert_config(read_yaml(config)).get("data") if config.is_file() else None)
+    if arguments.data is None or (config.is_file() and Path(arguments.data).resolve() == Path(settings.path).resolve()):
+        return settings, True
+    elsewhere = {name: type(settings).model_fields[name].default for name in settings.of_place}
+    return settings.model_copy(update=elsewhere | {"path": arguments.data}), False
+
+
+def _print_more(
+    arguments: EvaluateArguments, metric: "CocoMetric", data: "DataSet[Any]", split: str, console: Console
+) -> None:
     from tasks.detection import coco_results, mistakes
 
     if arguments.results is not None:
-        found = coco_results(metric, data.splits[arguments.split], data.category_ids.get(arguments.split, ()))  # type: ignore[arg-type]
+        found = coco_results(metric, data.splits[split], data.category_ids.get(split, ()))  # type: ignore[arg-type]
         write_json(arguments.results, found)
         console.print(f"{arguments.results}: {len(found)} detections")
     if arguments.mistakes:

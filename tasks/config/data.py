@@ -63,8 +63,8 @@ class DataSettings(Group):
     workers: int = Field(1, ge=0)
     """Processes that read images; any number gives the same run."""
     augment: UserText = "light"
-    """none, light (mirrors), flips (upside down as well), strong (colours, blur, scale); or a YAML file of
-    albumentations transforms."""
+    """none, light (mirrors), flips (upside down as well), strong (colours, blur, scale), shift (by 4 px, for
+    images of 32); or a YAML file of albumentations transforms."""
     val_fraction: float = Field(0.2, gt=0, lt=1)
     """The share of train that becomes val where the folder has none."""
     split_seed: int = Field(0, ge=0)

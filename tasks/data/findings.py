@@ -70,6 +70,7 @@ CHECKS: dict[str, Check] = {
     "annotation-id-zero": Check("warning", "annotations with the id 0", "pycocotools never matches them: --fix"),
     "image-leaked": Check("warning", "the same image in two splits", "val and test must not have been trained on"),
     "image-twice": Check("warning", "the same image twice in a split", "remove one of them"),
+    "image-two-classes": Check("warning", "the same image in two classes", "keep it in the right one"),
     "split-missing": Check("warning", "splits that are named and are not there", "name them as they are"),
     "class-none": Check("error", "nothing to learn in train", "label some objects"),
     "split-without-objects": Check("warning", "splits with nothing to evaluate with", "label some objects of them"),

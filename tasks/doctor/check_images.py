@@ -35,13 +35,14 @@ class _Look:
     digest: bytes
     findings: tuple[Finding, ...]
     kinds: frozenset[str]
+    label: int | None = None
 
 
 def image_findings(data: DataSet[Any], progress: Progress, reading: Reading) -> list[Finding]:
     """Everything about the files alone; each is read whole."""
     known = {finding.image for finding in data.findings}  # the reader may have left some out
     files = [
-        (split, sample.source, getattr(sample, "size", None))
+        (split, sample.source, getattr(sample, "size", None), getattr(sample, "label", None))
         for split, samples in data.splits.items()
         for sample in samples
         if isinstance(sample.source, Path)
@@ -56,13 +57,13 @@ def image_findings(data: DataSet[Any], progress: Progress, reading: Reading) -> 
     return found + list(_copies(looks)) + list(_unlisted({look.path for look in looks}, known))
 
 
-def _look(reading: Reading, split: str, path: Path, annotated: tuple[int, int] | None) -> _Look:
+def _look(reading: Reading, split: str, path: Path, annotated: tuple[int, int] | None, label: int | None) -> _Look:
     try:
         digest = hashlib.blake2b(path.read_bytes()).digest()
         image = read_image(path, reading)
         if annotated is not None:
             check_size(path, (image.shape[1], image.shape[0]), annotated)
-        return _Look(split, path, digest, (), frozenset(_kinds(path)))
+        return _Look(split, path, digest, (), frozenset(_kinds(path)), label)
     except DataError as error:
         return _Look(split, path, digest, (error.finding,), frozenset())
     except UNREADABLE:
@@ -96,6 +97,10 @@ def _copies(looks: list[_Look]) -> Iterator[Finding]:
             yield Finding("image-leaked", line, look.path)
         elif other.path != look.path:
             yield Finding("image-twice", f"{look.path}: is byte for byte {other.path}", look.path)
+        if other.label != look.label:
+            yield Finding(
+                "image-two-classes", f"{look.path}: is of another class than its copy {other.path}", look.path
+            )
 
 
 def _unlisted(listed: set[Path], known: set[Path | None]) -> Iterator[Finding]:

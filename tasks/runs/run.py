@@ -47,6 +47,7 @@ from tasks.training import (
     load_weights_into,
     make_accelerator,
     overruled_environment,
+    read_description,
     read_state,
     stop_signals,
 )
@@ -176,6 +177,8 @@ def _in_folder(settings: Settings, run: Run, accelerator: Accelerator, console: 
     else:
         run.start(settings)
     description = describe(settings, task.backbone, data.classes)
+    if resumed:  # what the run began with may be gone, or another file, by now
+        description["lineage"] = by_first(lambda: read_description(run.last))["lineage"]
     trainer = Trainer(task, settings, run, description, accelerator, console, known)
     _fit(trainer, loaders, run, state, console)
     trained = _trained(run)

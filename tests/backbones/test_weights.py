@@ -116,8 +116,8 @@ def test_another_architecture_is_refused_and_nothing_changes(tmp_path: Path) -> 
         create_backbone("resnet50", weights=tmp_path / "w.pth")
     backbone = create_backbone("resnet18")
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
-    state = _state() | {"conv1.weight": torch.zeros(64, 1, 7, 7)}
-    with pytest.raises(InputError, match=r"conv1\.weight is \(64, 1, 7, 7\) there and \(64, 3, 7, 7\) here"):
+    state = _state() | {"conv1.weight": torch.zeros(64, 2, 7, 7)}
+    with pytest.raises(InputError, match=r"conv1\.weight is \(64, 2, 7, 7\) there and \(64, 3, 7, 7\) here"):
         backbone.load_checkpoint(state)
     assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
 
@@ -143,3 +143,12 @@ def test_a_lower_share_may_be_allowed() -> None:
     assert all(key.startswith("layer4") for key in report.missing)
     assert len(report.missing) == 25
     assert report.unexpected == ("extra",)
+
+
+def test_weights_for_grey_images_give_coloured_ones_what_they_gave_grey_ones() -> None:
+    grey = create_backbone("resnet18", in_channels=1).eval()
+    coloured = create_backbone("resnet18").eval()
+    report = coloured.load_checkpoint(grey.state_dict())
+    assert report.adapted == ("conv1.weight",)
+    image = torch.randn(2, 1, 64, 64)
+    torch.testing.assert_close(coloured(image.expand(-1, 3, -1, -1))["c5"], grey(image)["c5"], atol=1e-4, rtol=1e-4)

@@ -3,6 +3,7 @@
 The tables name every setting of every head, optimizer, schedule, task and backbone: one that is missing fails.
 """
 
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,14 @@ HEADS: dict[str, dict[str, Change]] = {
     "deeplabv3": _SEGMENTER | _CHANNELS | _DROPOUT,
     "deeplabv3plus": _SEGMENTER | _CHANNELS | _DROPOUT,
     "upernet": _SEGMENTER | _CHANNELS,
+    "linear": _DROPOUT
+    | {
+        "label_smoothing": ("0.2", "losses", ""),
+        "mixup": ("0.4", "losses", ""),
+        "cutmix": ("1", "losses", ""),
+    },
 }
-FAST = ("faster_rcnn", "fcos", "unet", "fpn")
+FAST = ("faster_rcnn", "fcos", "unet", "fpn", "linear")
 OPTIMIZERS: dict[str, dict[str, Change]] = {
     name: {
         "lr": ("0.123", "optimizer", ""),
@@ -123,6 +130,8 @@ SCHEDULES: dict[str, dict[str, Change]] = {
 OF_PLACE = {"images", "annotations", "format", "val_images", "val_annotations", "test_images", "test_annotations"}
 # And of images that are not among these: tests/tasks/data/test_intensity.py.
 OF_PLACE |= {"allow_outside", "intensity"}
+# Of files without names: tests/tasks/data/formats/test_labels.py.
+OF_IDX = {"classification": {"classes"}}
 _DATA: dict[str, Change] = {
     "path": ("{other}", "batches", ""),
     "also": ("{other}", "batches", ""),
@@ -148,6 +157,13 @@ DATA: dict[str, dict[str, Change]] = {
         "classes": ("soil nucleus dirt", "text", ""),
         "ignore_index": ("2", "batches", ""),
         "mask_threshold": ("2", "batches", ""),
+    },
+    "classification": _DATA
+    | {
+        "fit": ("resize", "batches", ""),
+        "crop_scale": ("0.9 1.0", "batches", ""),
+        "crop_ratio": ("0.5", "batches", ""),
+        "keep": ("cat dog", "text", ""),
     },
 }
 BACKBONE: dict[str, Change] = {
@@ -234,7 +250,7 @@ def test_the_tables_are_whole() -> None:
         name: set(changes) for name, changes in SCHEDULES.items()
     }
     for task, changes in DATA.items():
-        assert set(setting_paths(data_settings(task))) - OF_PLACE == set(changes)
+        assert set(setting_paths(data_settings(task))) - OF_PLACE - OF_IDX.get(task, set()) == set(changes)
     assert set(setting_paths(BackboneSettings)) == set(BACKBONE)
     alone = {path for settings in TASKS.values() for path in setting_paths(settings) if "." not in path}
     assert alone - ELSEWHERE == set(RUN)
@@ -261,7 +277,7 @@ def test_a_schedules_setting_does_something(schedule: str, name: str, tmp_path: 
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Sets without a val split: one to train on, and another, for each task."""
     made = {}
-    for form, task in (("voc", "detection"), ("masks", "segmentation")):
+    for form, task in (("voc", "detection"), ("masks", "segmentation"), ("folders", "classification")):
         for name in ("own", "other"):
             folder = CLEAN[form](tmp_path_factory.mktemp(f"{task}-{name}") / "data")
             made[f"{task} {name}"] = folder
@@ -270,6 +286,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 for number in range(2, 12):  # a class that is rarer than the other
                     file = folder / f"Annotations/t{number}.xml"
                     file.write_text(file.read_text().replace("white", "red"))
+            elif form == "folders":
+                for place in (folder / "train").iterdir():
+                    place.rename(folder / place.name)
+                for leftover in ("train", "val"):
+                    shutil.rmtree(folder / leftover)
             else:
                 (folder / "val").rename(folder / "test")
                 (folder / "classes.txt").unlink()
@@ -280,9 +301,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 for number in range(5, 12):
                     Image.fromarray(np.zeros((48, 64), np.uint8)).save(folder / f"train/masks/{number}.png")
             if name == "other":
-                for file in [*folder.rglob("t5.jpg"), *folder.rglob("train/images/5.jpg")]:
+                for file in [*folder.rglob("t5.jpg"), *folder.rglob("train/images/5.jpg"), *folder.rglob("cat/5.png")]:
                     save_image(file, 64, 48)
-                    file.rename(file.with_name("a.jpg"))
+                    file.rename(file.with_stem("a"))
                 for file in [*folder.rglob("t5.xml"), *folder.rglob("train/masks/5.png")]:
                     file.rename(file.with_stem("a"))
                 for file in folder.rglob("train.txt"):
@@ -292,12 +313,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize(("task", "name"), [(task, name) for task, changes in DATA.items() for name in changes])
 def test_a_data_setting_does_something(task: str, name: str, folders: dict[str, Path], tmp_path: Path) -> None:
-    head = "retinanet" if task == "detection" else "unet"
+    head = {"detection": "retinanet", "segmentation": "unet", "classification": "linear"}[task]
     value, what, more = DATA[task][name]
     flags = _head_flags(head)
     if "shapes" not in more:
         flags = f"{flags.replace('--data.count 8', '')} --data {folders[f'{task} own']}"
-    kind = "white" if task == "detection" else "1"
+    kind = {"detection": "white", "segmentation": "1", "classification": "fox"}[task]
     change = (value.format(other=folders[f"{task} other"], kind=kind), what, more)
     _check(flags, f"data.{name}", change, tmp_path)
 

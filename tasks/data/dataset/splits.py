@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from backbones import InputError, nearest
 from tasks.data.findings import Finding
 
+_MOST_NAMED, _NAMED = 100, 10  # classes
+
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
 
@@ -73,7 +75,8 @@ class DataSet(Generic[S]):
     def __str__(self) -> str:
         sizes = ", ".join(f"{len(samples)} {split}" for split, samples in self.splits.items())
         count = f"{len(self.classes)} class{'es' if len(self.classes) > 1 else ''}"
-        return f"{self.layout}: {sizes} images; {count}: {', '.join(self.classes)}"
+        names = self.classes if len(self.classes) <= _MOST_NAMED else (*self.classes[:_NAMED], "...", self.classes[-1])
+        return f"{self.layout}: {sizes} images; {count}: {', '.join(names)}"
 
     @property
     def dropped(self) -> tuple[str, ...]:

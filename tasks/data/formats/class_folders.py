@@ -107,7 +107,8 @@ def _splits(tree: Tree) -> dict[str, Classes]:
     base = _unwrapped(tree, ".")
     named = {split_named(child): joined(base, child) for child in _children(tree, base)}
     inner = {split: _unwrapped(tree, place) for split, place in named.items() if split is not None}
-    if tree.one_split or "train" not in inner or not _children(tree, inner["train"]):
+    are_splits = "train" in inner or (inner and None not in named)
+    if tree.one_split or not are_splits or not _children(tree, inner.get("train", next(iter(inner.values())))):
         return {"train": _classes(tree, base)}
     return {split: found for split, place in inner.items() if (found := _classes(tree, place))}
 

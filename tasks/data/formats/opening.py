@@ -20,15 +20,18 @@ from tasks.data.masks.labels import IGNORE
 
 
 def open_data(
-    settings: DataSettings, annotations: Annotations = "boxes", *, findings: Findings | None = None
+    settings: DataSettings,
+    annotations: Annotations = "boxes",
+    *,
+    findings: Findings | None = None,
+    split_val: bool = True,
 ) -> DataSet[Any]:
     """Read the data set that the settings name.
-
-    Where there is no val split, a share of train becomes it.
 
     Args:
         annotations: what is to be learnt from.
         findings: takes what is found, and may keep errors.
+        split_val: whether a share of train becomes the val split where there is none.
 
     Raises:
         LayoutError: the folder is missing, empty, of no known layout, or has no such annotations.
@@ -37,13 +40,13 @@ def open_data(
     if settings.are_shapes:
         if settings.also:
             raise LayoutError("data.also: shapes cannot be merged with folders")
-        _check_use(settings, ())
+        _check_use(settings, annotations, ())
         if annotations == "labels":
             return labelled_shapes_data(settings.count, settings.image_size)
         make = masked_shapes_data if annotations == "masks" else shapes_data
         return make(settings.count, settings.image_size)
     findings = findings or Findings()
-    data, formats = _read(settings, annotations, findings)
+    data, formats = _read(settings, annotations, findings, split_val)
     if annotations == "masks" and len(data.classes) > IGNORE:
         raise InputError(f"{settings.path}: {len(data.classes)} classes; masks hold at most {IGNORE}")
     if settings.keep or settings.rename:
@@ -53,16 +56,19 @@ def open_data(
     return replace(data, findings=tuple(findings.found))
 
 
-def _read(settings: DataSettings, annotations: Annotations, findings: Findings) -> tuple[DataSet[Any], list[Format]]:
+def _read(
+    settings: DataSettings, annotations: Annotations, findings: Findings, split_val: bool
+) -> tuple[DataSet[Any], list[Format]]:
     trees = [_tree(settings), *(Tree.of(Path(path)) for path in settings.also)]
     for tree in trees:
         tree.check_splits()
     formats = [format_of(trees[0], annotations, settings.format)]
     formats += [format_of(tree, annotations) for tree in trees[1:]]
-    _check_use(settings, formats)
+    _check_use(settings, annotations, formats)
     parts = [one.open(tree, settings, annotations, findings) for one, tree in zip(formats, trees, strict=True)]
     given = settings.given_splits
-    if "val" not in {split for split, *_ in given} and not any("val" in part.splits for part in parts):
+    has_val = "val" in {split for split, *_ in given} or any("val" in part.splits for part in parts)
+    if split_val and not has_val:
         # Of each folder by itself, so that merging in another one moves no image between train and val.
         parts = [_with_val(part, settings, findings) for part in parts]
     if settings.also and annotations != "labels":  # an image of one class is none of the others
@@ -90,14 +96,17 @@ def _with_val(data: DataSet[Any], settings: DataSettings, findings: Findings) ->
         return replace(data, findings=tuple(findings.found))
 
 
-def _check_use(settings: DataSettings, formats: Sequence[Format]) -> None:
-    """Raise where a setting is for a format that none of the folders has."""
+def _check_use(settings: DataSettings, annotations: Annotations, formats: Sequence[Format]) -> None:
+    """Raise where a setting is for formats that none of the folders has."""
+    owners: dict[str, list[Format]] = {}
     for one in all_formats():
-        if one not in formats:
-            found = " and ".join(dict.fromkeys(other.name for other in formats)) or "made on the fly"
-            for name in one.settings:
-                if name in type(settings).model_fields:
-                    refuse_unused(settings, name, f"is for {one.name}; {settings.path} is {found}")
+        for name in one.settings if one.gives(annotations) else ():
+            owners.setdefault(name, []).append(one)
+    found = " and ".join(dict.fromkeys(other.name for other in formats)) or "made on the fly"
+    for name, fitting in owners.items():
+        if name in type(settings).model_fields and not any(one in formats for one in fitting):
+            names = " and ".join(one.name for one in fitting)
+            refuse_unused(settings, name, f"is for {names}; {settings.path} is {found}")
 
 
 def format_of(tree: Tree, annotations: Annotations, key: str | None = None) -> Format:

@@ -8,6 +8,7 @@ import torch
 import torchvision
 from PIL import Image
 from safetensors.torch import load_file
+from timm.layers import DropPath
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
@@ -221,6 +222,20 @@ def test_drop_path_rises_with_depth_and_rests_in_eval_and_in_frozen_stages() -> 
     backbone.pretrained = True
     backbone.freeze(4)
     assert torch.equal(backbone(images)["c5"], backbone(images)["c5"])
+
+
+def test_a_branch_is_dropped_as_timm_drops_it() -> None:
+    """DropPath (Huang et al. 2016): of some images the whole branch, and the others' is scaled up by as much."""
+    block = create_backbone("resnet18", drop_path=0.7).get_submodule("layer4.1")
+    theirs = DropPath(block.drop_path.p).train()
+    branch = torch.randn(64, 8, 3, 3)
+    torch.manual_seed(1)
+    ours = block.drop_path.train()(branch)
+    torch.manual_seed(1)
+    torch.testing.assert_close(ours, theirs(branch))
+    dropped = (ours == 0).flatten(1).all(1)
+    assert 0.5 < dropped.float().mean() < 0.9
+    torch.testing.assert_close(ours[~dropped], branch[~dropped] / 0.3, rtol=1e-5, atol=1e-5)
 
 
 def test_residual_scaled_is_he_over_sqrt_2() -> None:

@@ -10,7 +10,8 @@ import tifffile
 from PIL import Image
 
 from tasks.config import Annotations
-from tests.writers import Box, Images, write_coco, write_voc, write_yolo
+from tests.tasks.doctor.planted_in_class_folders import IN_CLASS_FOLDERS
+from tests.writers import Box, Images, write_class_folders, write_coco, write_voc, write_yolo
 
 WIDTH, HEIGHT = 64, 48
 TRAIN, VAL = "annotations/instances_train.json", "annotations/instances_val.json"
@@ -118,6 +119,7 @@ CLEAN: dict[str, Callable[[Path], Path]] = {
     "coco as masks": clean_coco,
     "labelme": _labelme,
     "label_studio": _label_studio,
+    "folders": write_class_folders,
 }
 
 
@@ -426,9 +428,12 @@ PLANTED: dict[str, tuple[str, Callable[[Path], Any], set[str]]] = {
     "a mask as JPEG": ("masks", _lossy, {"mask-lossy", "mask-one-class"}),
     "a mask of no image": ("masks", _copied("train/masks/0.png", "train/masks/u.png"), {"label-unlisted"}),
     "a broken polygon for a mask": ("coco as masks", first_object(segmentation="round"), {"polygon-broken"}),
+    **IN_CLASS_FOLDERS,
 }
 
 
 def annotations_of(form: str) -> Annotations:
     """What is learnt from clean data of this form."""
+    if form == "folders":
+        return "labels"
     return "masks" if "masks" in form else "polygons" if form == "coco" else "boxes"

@@ -63,6 +63,8 @@ def _train_on(settings: DataSettings, annotations: Annotations) -> None:
     for sample in open_data(settings, annotations).splits["train"]:
         if annotations == "masks":
             sample.mask.labels()
+        elif annotations == "labels":
+            sample.read()
         else:
             DetectionTransform(64, masks=annotations == "polygons")(sample, 0)
 

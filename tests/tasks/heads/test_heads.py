@@ -14,7 +14,7 @@ from tasks.config import SettingsError
 from tasks.heads import find_head, list_heads, published_detectors
 from tests.heads import head as make_head
 
-TASKS = ("detection", "segmentation")
+TASKS = ("detection", "segmentation", "classification")
 
 
 def test_every_file_is_a_head_of_its_name() -> None:
@@ -30,6 +30,7 @@ def test_only_mask_rcnn_finds_masks_of_objects() -> None:
     annotations = {name: make_head(name).annotations for name in list_heads()}
     assert [name for name, kind in annotations.items() if kind == "polygons"] == ["mask_rcnn"]
     assert {annotations[name] for name in list_heads("segmentation")} == {"masks"}
+    assert {annotations[name] for name in list_heads("classification")} == {"labels"}
 
 
 @pytest.mark.parametrize("name", list_heads())

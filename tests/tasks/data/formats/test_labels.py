@@ -1,0 +1,350 @@
+"""Images with a class each: folders, idx files, CIFAR, made by code as they are published."""
+
+import gzip
+import pickle
+import shutil
+import struct
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.datasets import CIFAR10, CIFAR100, MNIST, ImageFolder
+
+from backbones import InputError
+from tasks.config import SettingsError
+from tasks.data import DataSet, Reading, open_data
+from tests.heads import data_for
+from tests.writers import write_class_folders
+
+Images = NDArray[np.uint8]
+RANDOM = np.random.default_rng(0)
+
+
+def opened(folder: Path, **options: Any) -> DataSet[Any]:
+    return open_data(data_for("labels", path=str(folder), **options), "labels")
+
+
+def message(folder: Path, **options: Any) -> str:
+    with pytest.raises((InputError, SettingsError)) as caught:
+        opened(folder, **options)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+# idx files
+
+
+def idx(array: Images) -> bytes:
+    return bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+def write_idx(folder: Path, counts: dict[str, int], classes: int = 10, zipped: bool = True, dot: str = "-") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, count in counts.items():
+        pixels = RANDOM.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        labels = (np.arange(count) % classes).astype(np.uint8)
+        for what, array in (("images", pixels), ("labels", labels)):
+            content = idx(array)
+            name = f"{split}-{what}{dot}idx{array.ndim}-ubyte{'.gz' if zipped else ''}"
+            (folder / name).write_bytes(gzip.compress(content) if zipped else content)
+    return folder
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("dot", ["-", "."])
+def test_idx_files_are_what_torchvision_reads(zipped: bool, dot: str, tmp_path: Path) -> None:
+    write_idx(tmp_path / "MNIST/raw", {"train": 60, "t10k": 20}, zipped=zipped, dot=dot)
+    data = opened(tmp_path)
+    assert {split: len(samples) for split, samples in data.splits.items()} == {"train": 48, "val": 12, "test": 20}
+    assert data.classes == tuple("0123456789")
+    write_idx(tmp_path / "plain/MNIST/raw", {"train": 60, "t10k": 20}, zipped=False)
+    for place in tmp_path.glob("MNIST/raw/*"):  # torchvision wants them unzipped, with a hyphen
+        name = place.name.removesuffix(".gz").replace(".", "-")
+        content = place.read_bytes()
+        (tmp_path / "plain/MNIST/raw" / name).write_bytes(gzip.decompress(content) if zipped else content)
+    theirs = MNIST(tmp_path / "plain", train=False)
+    for ours, (image, label) in zip(data.splits["test"], theirs, strict=True):
+        assert np.array_equal(ours.read(Reading(1))[:, :, 0], np.asarray(image))
+        assert ours.label == label
+
+
+def test_gzip_is_seen_by_its_content(tmp_path: Path) -> None:
+    write_idx(tmp_path, {"train": 20}, zipped=True)
+    for path in tmp_path.iterdir():
+        path.rename(path.with_name(path.name.removesuffix(".gz")))
+    assert len(opened(tmp_path).splits["train"]) == 16
+
+
+def test_fashion_mnist_has_its_names(tmp_path: Path) -> None:
+    data = opened(write_idx(tmp_path / "fashion-mnist", {"train": 30, "t10k": 10}))
+    assert data.classes[0] == "T-shirt/top"
+    assert data.classes[-1] == "Ankle boot"
+    (tmp_path / "fashion-mnist/classes.txt").write_text("".join(f"kind {number}\n" for number in range(10)))
+    assert opened(tmp_path).classes[3] == "kind 3"
+    assert opened(tmp_path, classes=tuple("abcdefghij")).classes[9] == "j"
+
+
+@given(
+    array=st.one_of(
+        arrays(np.uint8, st.tuples(*[st.integers(1, 5)] * 3)), arrays(np.uint8, st.tuples(st.integers(1, 40)))
+    ),
+    cut=st.integers(1, 30),
+)
+@settings(max_examples=30, deadline=None)
+def test_whatever_is_written_is_read_and_nothing_shorter(array: Images, cut: int) -> None:
+    from tasks.data.formats.idx import read_idx
+
+    with tempfile.TemporaryDirectory() as folder:
+        path, what = Path(folder) / "a", "images" if array.ndim == 3 else "labels"
+        path.write_bytes(idx(array))
+        assert np.array_equal(read_idx(path, what), array)
+        path.write_bytes(idx(array)[:-cut])
+        with pytest.raises(InputError, match=r"cut short|begins with"):
+            read_idx(path, what)
+
+
+def test_bad_idx_files_are_named(tmp_path: Path) -> None:
+    write_idx(tmp_path, {"train": 20, "t10k": 10}, zipped=False)
+    images, labels = tmp_path / "train-images-idx3-ubyte", tmp_path / "train-labels-idx1-ubyte"
+    whole, numbers = images.read_bytes(), labels.read_bytes()
+    images.write_bytes(whole[:1000])
+    assert message(tmp_path) == f"{images}: is cut short: 984 bytes for 20 x 28 x 28 of images; copy it again"
+    images.write_bytes(whole + b"\0")
+    assert "is too long" in message(tmp_path)
+    images.write_bytes(b"\0\0\x0d\x03" + whole[4:])
+    assert "begins with 00 00 0d 03; an idx file of images begins with 00 00 08 03" in message(tmp_path)
+    images.write_bytes(gzip.compress(whole)[:500])
+    assert message(tmp_path).startswith(f"{images}: cannot be read: ")
+    images.write_bytes(b"")
+    assert "begins with nothing" in message(tmp_path)
+    images.unlink()
+    assert message(tmp_path) == f"{labels}: its file of images is missing"
+    images.write_bytes(whole)
+    labels.write_bytes(idx(np.zeros(19, np.uint8)))
+    assert "has 19 labels for the 20 images of train-images-idx3-ubyte" in message(tmp_path)
+    labels.write_bytes(idx(np.zeros(20, np.uint8)))
+    assert "nothing but one class" in message(tmp_path, classes=tuple("abcdefghij"))
+    labels.write_bytes(idx(np.array([0, 1, 2, 200] * 5, np.uint8)))
+    assert "has the label 200 and no 3" in message(tmp_path)
+    labels.write_bytes(numbers)
+    assert "image 4 has the label 4, but data.classes has 4 classes, from 0 to 3" in message(
+        tmp_path, classes=("a", "b", "c", "d")
+    )
+    assert "'a' names two classes" in message(tmp_path, classes=("a", "a"))
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(np.full(10, 12, np.uint8)))
+    assert "t10k-labels-idx1-ubyte: image 0 has the label 12, but train has 10 classes" in message(tmp_path)
+    for file in tmp_path.glob("train*"):
+        file.unlink()
+    assert "has test alone" in message(tmp_path)
+
+
+# CIFAR
+
+NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def records(count: int, classes: int = 10) -> tuple[Images, list[int]]:
+    return RANDOM.integers(0, 256, (count, 3072), dtype=np.uint8), [number % classes for number in range(count)]
+
+
+def write_cifar10(folder: Path, kind: str, key: Any = str.encode) -> Path:
+    place = folder / ("cifar-10-batches-bin" if kind == "bin" else "cifar-10-batches-py")
+    place.mkdir(parents=True)
+    for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+        pixels, labels = records(20)
+        if kind == "bin":
+            table = np.concatenate([np.array(labels, np.uint8)[:, None], pixels], axis=1)
+            (place / f"{name}.bin").write_bytes(table.tobytes())
+        else:  # protocol 2 and text as Python 2 wrote it
+            content = {key("data"): pixels, key("labels"): labels, key("filenames"): [key("a.png")] * 20}
+            (place / name).write_bytes(pickle.dumps(content, protocol=2))
+    if kind == "bin":
+        (place / "batches.meta.txt").write_text("\n".join(NAMES) + "\n\n")
+    else:
+        meta = {key("label_names"): [key(name) for name in NAMES], key("num_vis"): 3072}
+        (place / "batches.meta").write_bytes(pickle.dumps(meta, protocol=2))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["bin", "pickle"])
+def test_cifar10(kind: str, tmp_path: Path) -> None:
+    data = opened(write_cifar10(tmp_path, kind))
+    assert data.classes == NAMES
+    assert {split: len(samples) for split, samples in data.splits.items()} == {"train": 80, "val": 20, "test": 20}
+    assert data.splits["test"].labels.tolist() == [number % 10 for number in range(20)]
+
+
+def test_cifar10_is_what_torchvision_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cifar10(tmp_path, "pickle", str)  # with names as Python 3 reads those of Python 2
+    monkeypatch.setattr(CIFAR10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(CIFAR10, "_load_meta", lambda self: None)
+    theirs = CIFAR10(str(tmp_path), train=False)
+    for ours, (image, label) in zip(opened(tmp_path).splits["test"], theirs, strict=True):
+        assert np.array_equal(ours.read(), np.asarray(image))
+        assert ours.label == label
+
+
+@pytest.mark.parametrize("kind", ["bin", "pickle"])
+def test_cifar100_has_the_fine_classes(kind: str, tmp_path: Path) -> None:
+    names = [f"fine{number:02d}" for number in range(100)]
+    for split, count in (("train", 200), ("test", 100)):
+        pixels, labels = records(count, 100)
+        if kind == "bin":
+            coarse, fine = np.zeros((count, 1), np.uint8), np.array(labels, np.uint8)[:, None]
+            (tmp_path / f"{split}.bin").write_bytes(np.concatenate([coarse, fine, pixels], axis=1).tobytes())
+        else:
+            content = {b"data": pixels, b"fine_labels": labels, b"coarse_labels": [0] * count}
+            (tmp_path / split).write_bytes(pickle.dumps(content, protocol=2))
+    if kind == "bin":
+        (tmp_path / "fine_label_names.txt").write_text("\n".join(names))
+    else:
+        meta = {b"fine_label_names": [name.encode() for name in names]}
+        (tmp_path / "meta").write_bytes(pickle.dumps(meta, protocol=2))
+    data = opened(tmp_path)
+    assert data.classes == tuple(names)
+    assert data.splits["test"].labels.tolist() == list(range(100))
+    assert CIFAR100.meta["key"] == "fine_label_names"
+
+
+class Harm:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path(tempfile.gettempdir()) / "harm-was-done",)
+
+
+def test_bad_cifar_files_are_named_and_run_nothing(tmp_path: Path) -> None:
+    folder = write_cifar10(tmp_path / "a", "bin")
+    file = folder / "cifar-10-batches-bin/data_batch_3.bin"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    assert f"{file}: is cut short, or another kind of file" in message(folder)
+    file.write_bytes(b"\x0b" + whole[1:])
+    assert "has the label 11" in message(folder)
+    file.unlink()
+    assert message(folder) == f"{file}: is missing; copy the whole set"
+    folder = write_cifar10(tmp_path / "b", "pickle")
+    file = folder / "cifar-10-batches-py/data_batch_3"
+    for content, said in [
+        (pickle.dumps({b"data": Harm()}), "which is no plain data"),
+        (pickle.dumps({b"data": [1, 2]}, protocol=2), "its 'data' is no array of uint8 (N, 3072)"),
+        (pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1]}), "'labels' are no list of 2 numbers"),
+        (pickle.dumps([1]), "holds a list; wanted is a dict"),
+        (b"\x80\x02}", "cannot be read"),
+        (b"", "cannot be read"),
+    ]:
+        file.write_bytes(content)
+        text = message(folder)
+        assert text.startswith(str(file))
+        assert said in text
+    assert not (Path(tempfile.gettempdir()) / "harm-was-done").exists()
+
+
+# Folders of classes
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "splits", "expected"),
+    [
+        ("", {"train": 6, "val": 3, "test": 2}, {"train": 16, "val": 8, "test": 6}),
+        ("", {"train": 6, "valid": 3}, {"train": 16, "val": 8}),
+        ("archive/animals", {"training": 6, "validation": 3}, {"train": 16, "val": 8}),
+        ("", {"": 6}, {"train": 13, "val": 3}),
+        ("images", {"": 6}, {"train": 13, "val": 3}),
+    ],
+)
+def test_class_folders(wrapped: str, splits: dict[str, int], expected: dict[str, int], tmp_path: Path) -> None:
+    write_class_folders(tmp_path / wrapped, splits)
+    for litter in (".DS_Store", "Thumbs.db", "__MACOSX/cat/0.png"):
+        (tmp_path / litter).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / litter).write_bytes(b"x")
+    data = opened(tmp_path)
+    assert data.classes == ("cat", "dog", "fox")
+    assert {split: len(samples) for split, samples in data.splits.items()} == expected
+    for split, samples in data.splits.items():
+        assert list(samples.names) == sorted(samples.names), split
+        assert all(f"/{data.classes[sample.label]}/" in f"/{sample.name}" for sample in samples)
+
+
+def test_class_folders_are_what_image_folder_reads(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"train": 5, "val": 2}, ("10", "9", "a b", "é"))
+    (tmp_path / "train/9/deeper/still").mkdir(parents=True)
+    shutil.move(tmp_path / "train/9/1.png", tmp_path / "train/9/deeper/still/1.png")
+    data, theirs = opened(tmp_path), ImageFolder(str(tmp_path / "train"))
+    assert list(data.classes) == theirs.classes
+    ours = {str(sample.file): sample.label for sample in data.splits["train"]}
+    assert ours == dict(theirs.samples)
+
+
+def test_a_class_may_be_called_as_a_split_or_as_a_mask(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "a", {"train": 3, "val": 2}, ("bus", "car", "train"))
+    assert opened(tmp_path / "a").classes == ("bus", "car", "train")
+    write_class_folders(tmp_path / "b", {"": 6}, ("bus", "car", "train"))
+    assert opened(tmp_path / "b").classes == ("bus", "car", "train")
+    write_class_folders(tmp_path / "c", {"train": 3, "val": 2}, ("mask", "no_mask"))
+    assert opened(tmp_path / "c").classes == ("mask", "no_mask")
+
+
+def test_what_are_no_class_folders_is_said(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "one", {"train": 3, "val": 2}, ("cat",))
+    assert "'cat' is the only class: there is nothing to tell apart" in message(tmp_path / "one")
+    write_class_folders(tmp_path / "masks", {"train": 3, "val": 2}, ("images", "masks"))
+    assert "mask folders" in message(tmp_path / "masks")
+    assert "and no labels" in message(tmp_path / "masks")
+    write_class_folders(tmp_path / "splits", {"": 3}, ("train", "val"))
+    assert "no folder of images for each class" in message(tmp_path / "splits")
+    write_class_folders(tmp_path / "test", {"test": 3, "val": 2})
+    assert "has test and val alone; wanted is train/" in message(tmp_path / "test")
+    write_class_folders(tmp_path / "beside", {"": 4})
+    for image in (tmp_path / "beside").rglob("*.png"):
+        image.with_suffix(".json").write_text("{}")
+    assert "if the folders are classes all the same: --data.format folders" in message(tmp_path / "beside")
+    assert opened(tmp_path / "beside", format="folders").classes == ("cat", "dog", "fox")
+
+
+def test_bad_class_folders_are_named(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"train": 3, "val": 2})
+    (tmp_path / "train/zebra").mkdir()
+    assert message(tmp_path).startswith(f"{tmp_path}: the folder of the class 'zebra' has no image to train on")
+    (tmp_path / "train/zebra").rmdir()
+    (tmp_path / "val/fox").rename(tmp_path / "val/Fox")
+    text = message(tmp_path)
+    assert "the class 'Fox' of val does not occur in train; did you mean 'fox'? (train has cat, dog, fox)" in text
+    shutil.rmtree(tmp_path / "val/Fox")
+    (tmp_path / "val/cat/0.png").write_bytes(b"nothing")
+    assert f"{tmp_path / 'val/cat/0.png'}: not a readable image" in message(tmp_path)
+
+
+def test_images_of_any_channels_become_those_that_are_wanted(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"train": 3, "val": 2})
+    for number, mode in enumerate(("L", "RGBA", "P")):
+        Image.open(tmp_path / f"train/cat/{number}.png").convert(mode).save(tmp_path / f"train/cat/{number}.png")
+    samples = opened(tmp_path).splits["train"]
+    assert {sample.read().shape for sample in samples} == {(48, 64, 3)}
+    assert {sample.read(Reading(1)).shape for sample in samples} == {(48, 64, 1)}
+    with pytest.raises(InputError, match=r"train/cat/0\.png.*channels"):
+        samples[0].read(Reading(4))
+
+
+def test_folders_are_merged_and_chosen_from(tmp_path: Path) -> None:
+    first = write_class_folders(tmp_path / "a", {"train": 4, "val": 2}, ("cat", "dog"))
+    second = write_class_folders(tmp_path / "b", {"train": 3, "val": 2}, ("cat", "fox"))
+    third = write_idx(tmp_path / "c", {"train": 20}, classes=2)
+    fourth = write_idx(tmp_path / "d", {"train": 20}, classes=2)
+    data = opened(first, also=(str(second),))
+    assert data.classes == ("cat", "dog", "fox")
+    assert not data.findings
+    assert np.bincount(data.splits["train"].labels).tolist() == [7, 2, 2]
+    for sample in data.splits["train"]:
+        assert data.classes[sample.label] in str(sample.file)
+    kept = opened(first, also=(str(second),), rename="dog=pet,fox=pet")
+    assert np.bincount(kept.splits["train"].labels).tolist() == [7, 4]
+    assert len(opened(first, also=(str(second),), keep=("dog", "fox")).splits["train"]) == 4
+    assert len(opened(third, also=(str(fourth),)).splits["train"]) == 32
+    assert len(opened(first, also=(str(third),)).splits["train"]) == 26
