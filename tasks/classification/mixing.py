@@ -48,7 +48,7 @@ class Mixing:
 
 @contextmanager
 def _numpy_seeded(seed: int) -> Iterator[None]:
-    """timm draws from numpy's global generator, which goes on afterwards as if nothing had been drawn."""
+    """timm draws from numpy's global generator, which goes on afterwards as if untouched."""
     state = np.random.get_state()
     np.random.seed(seed % 2**32)
     try:

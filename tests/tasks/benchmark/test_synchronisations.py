@@ -13,7 +13,7 @@ DETECTORS = {"faster_rcnn": (33, 87), "fcos": (15, 21), "mask_rcnn": (43, 115), 
 OFTEN = ["fcos", "retinanet"]  # eight images of the others take long
 
 
-@pytest.mark.parametrize("name", list_heads("segmentation"))
+@pytest.mark.parametrize("name", [*list_heads("segmentation"), *list_heads("classification")])
 def test_a_segmenter_waits_for_nothing(name: str) -> None:
     assert count_step(make_head(name), 2).kinds == {}
 

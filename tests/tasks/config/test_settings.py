@@ -46,7 +46,7 @@ def test_every_promised_flag_exists() -> None:
         ("--task detecton", "'detecton'"),
         ("--head mask", "'mask'"),
         ("--resume", "--resume: needs --output"),
-        ("--config absent.yaml", "'absent.yaml': neither a file nor a recipe (recipes: detection/finetune,"),
+        ("--config absent.yaml", "'absent.yaml': neither a file nor a recipe (recipes: classification/finetune,"),
         ("--lr", "Missing value"),
     ],
 )
@@ -125,7 +125,7 @@ def test_recipes_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert parse_settings(["--config", "detection/finetune"]).optim.lr == 0.5
 
 
-@pytest.mark.parametrize("task", ["detection", "segmentation"])
+@pytest.mark.parametrize("task", ["detection", "segmentation", "classification"])
 def test_the_defaults_equal_the_recipe_for_shapes(task: str) -> None:
     """So an installed user needs no file."""
     values = read_yaml(ROOT / f"configs/{task}/shapes.yaml")

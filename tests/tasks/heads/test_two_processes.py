@@ -44,7 +44,7 @@ def _task(head: HeadSettings, backbone_name: str) -> Task:
 def _batch(head: HeadSettings, rank: int) -> Batch:
     torch.manual_seed(rank)
     images = [torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8) for _ in range(2)]
-    target: dict[str, Tensor] = {"mask": torch.randint(0, 2, (64, 96))}
+    target: dict[str, Tensor] = {"mask": torch.randint(0, 2, (64, 96)), "label": torch.tensor(rank)}
     if head.task == "detection":
         boxes = torch.tensor([[10.0, 20, 50, 60], [20, 5, 90, 60]])[: 2 - rank]
         target = {"boxes": boxes, "labels": torch.arange(len(boxes)), "crowd_boxes": torch.zeros(0, 4)}

@@ -18,7 +18,7 @@ from torch.multiprocessing import spawn
 
 from tasks.commands import main as vertebra
 from tasks.commands.train import main
-from tasks.heads import find_head, list_heads
+from tasks.heads import head_named, list_heads
 from tests.writers import Images, write_coco, write_voc
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -85,8 +85,9 @@ def together(count: int, argvs: list[list[str]]) -> None:
 
 
 def _argv(head: str, data: Path, output: Path) -> list[str]:
-    task = "detection" if head in list_heads("detection") else "segmentation"
-    flags = f"--task {task} --head {head} --data {data} --output {output} {SMALL} {NARROW.get(head, '')}"
+    flags = (
+        f"--task {head_named(head).task} --head {head} --data {data} --output {output} {SMALL} {NARROW.get(head, '')}"
+    )
     return flags.split()
 
 
@@ -95,7 +96,7 @@ def _log(run: Path, split: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["split"] == split]
 
 
-def _compare(one: Path, several: Path) -> None:
+def _compare(one: Path, several: Path, val_images: int = VAL) -> None:
     steps, others = _log(one, "train"), _log(several, "train")
     assert len(steps) == len(others) == 20
     if one.name.endswith("pan"):  # batch norms see their own process's images
@@ -105,7 +106,7 @@ def _compare(one: Path, several: Path) -> None:
         for name in mine.keys() - {"split"}:
             assert other[name] == pytest.approx(mine[name], abs=1e-4, rel=1e-4), (several.name, mine["step"], name)
     (val,), (other_val,) = _log(one, "val"), _log(several, "val")
-    assert (val["images"], other_val["images"]) == (VAL, VAL)
+    assert (val["images"], other_val["images"]) == (val_images, val_images)
 
 
 def _same_figures(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,19 +122,31 @@ def _same_figures(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     "heads",
     [
         pytest.param(("fcos",), id="some"),
-        pytest.param(tuple(list_heads()), marks=pytest.mark.slow, id="all"),
+        pytest.param((*list_heads("detection"), *list_heads("segmentation")), marks=pytest.mark.slow, id="all"),
     ],
 )
 def test_two_processes_train_as_one(tmp_path: Path, heads: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses of 20 steps to 1e-4 and the evaluation to 1e-6, with a frozen prefix and group norms."""
     data = _data(tmp_path / "data")
     for head in heads:
-        assert find_head(head, "detection" if head in list_heads("detection") else "segmentation")
         assert main(_argv(head, data, tmp_path / f"one-{head}")) == 0
     together(2, [_argv(head, data, tmp_path / f"two-{head}") for head in heads])
     for head in heads:
         _compare(tmp_path / f"one-{head}", tmp_path / f"two-{head}")
         _same_figures(tmp_path / f"two-{head}", monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default:freezing a backbone")
+def test_two_processes_train_a_classifier_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    argvs = [
+        [*_argv("linear", Path("shapes"), tmp_path / name), "--data.count", str(IMAGES), "--data.fit", "resize"]
+        for name in ("one", "two")
+    ]
+    assert main(argvs[0]) == 0
+    together(2, argvs[1:])
+    _compare(tmp_path / "one", tmp_path / "two", val_images=16)
+    _same_figures(tmp_path / "two", monkeypatch)
 
 
 @pytest.mark.slow
