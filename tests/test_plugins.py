@@ -118,7 +118,7 @@ wanting = wanting:Head
         ("unet", "head.name: 'unet' is in several packages (tasks.heads.unet:Head, vertebra); uninstall the others"),
         (
             "taskless",
-            "head.name: 'taskless': taskless:Head is no head: its task is '' (known: detection, segmentation, classification)",
+            "head.name: 'taskless': taskless:Head is no head: its task is '' (known: detection, segmentation, ",
         ),
     ],
 )

@@ -53,8 +53,9 @@ class ClassificationTransform:
         if self.settings.fit == "resize":
             return resize_image(image, square)
         height, width = image.shape[:2]
-        scale = round(self.side / self.settings.crop_ratio) / min(height, width)
-        image = resize_image(image, (max(self.side, int(height * scale)), max(self.side, int(width * scale))))
+        short = round(self.side / self.settings.crop_ratio)
+        long = int(short * max(height, width) / min(height, width))
+        image = resize_image(image, (short, long) if height <= width else (long, short))
         top, left = (round((length - self.side) / 2) for length in image.shape[:2])
         return image[top : top + self.side, left : left + self.side]
 

@@ -13,6 +13,7 @@ COMMANDS = {
     "convert": "write a data set in another format",
     "describe": "a backbone, stage by stage",
     "benchmark": "time ours against the peers on the same work",
+    "study": "a small experiment about residual networks",
 }
 
 

@@ -135,6 +135,19 @@ def image_sizes(
     return sizes
 
 
+def whole_images(folder: Path, names: Sequence[str], findings: Findings) -> list[str]:
+    """Those that are not missing, cut short or something else; of more than 5,000 none is opened, since that takes
+    minutes: they are found when they are read.
+
+    Raises:
+        InputError: one is not, and `findings` does not keep such.
+    """
+    if len(names) > _MOST_OPENED:
+        return list(names)
+    sizes = image_sizes(folder, names, [None] * len(names), findings)
+    return [name for name, size in zip(names, sizes, strict=True) if size is not None]
+
+
 def _is_listed(folder: Path, name: str, listed: dict[str, set[str]]) -> bool:
     parent, _, file = name.rpartition("/")
     if parent not in listed:

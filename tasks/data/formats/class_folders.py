@@ -11,7 +11,7 @@ from tasks.data.findings import DataError, Finding, Findings
 from tasks.data.folders.tree import SPLITS, Tree, has_word_of_split, joined, shown, split_named, stem_of
 from tasks.data.formats.format import Format
 from tasks.data.formats.mask_pairs import find_pairs
-from tasks.data.images import IMAGE_SUFFIXES, image_sizes
+from tasks.data.images import IMAGE_SUFFIXES, whole_images
 from tasks.data.labels.samples import LabelledSample, LabelledSamples
 
 _TWO = 2  # classes, which there must be to tell apart
@@ -85,9 +85,7 @@ def _samples(tree: Tree, split: str, there: Classes, classes: Sequence[str], fin
                 f"{nearest(name, classes)} (train has {', '.join(classes)})"
             )
             findings.add("class-unknown", line, image=tree.folder / images[0])
-    names = sorted(labels)
-    sizes = image_sizes(tree.folder, names, [None] * len(names), findings)
-    names = [name for name, size in zip(names, sizes, strict=True) if size is not None]
+    names = whole_images(tree.folder, sorted(labels), findings)
     return LabelledSamples(names, tree.folder, np.array([labels[name] for name in names], np.int64))
 
 
