@@ -57,6 +57,7 @@ def test_equals_torchvision(name: str) -> None:
         assert round(total / 1e6, 1) == PUBLISHED_MILLIONS[name]
 
 
+@pytest.mark.slow
 def test_real_weights_classify_real_images(shared: Callable[[str], Path]) -> None:
     """The file's own classifier on the mean of our c5: 0.895 (0.770 with the stride on the 3x3)."""
     path = shared(RESNET50_FILE)

@@ -28,7 +28,7 @@ def _train(task: str, output: Path, *more: str) -> int:
 
 
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["detection", pytest.param("segmentation", marks=pytest.mark.slow)])
 def test_a_run_on_a_device(task: str, precision: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _train(task, tmp_path / "cpu", "--device", "cpu", "--precision", precision) == 0
     with counted() as account:

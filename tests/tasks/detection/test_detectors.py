@@ -42,7 +42,8 @@ def _head(name: str) -> HeadSettings:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name.endswith("v2") else ()) for name in PUBLISHED]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name.endswith("v2") or "mask" in name else ()) for name in PUBLISHED],
 )
 def test_torchvisions_published_detectors_load_strictly_and_find_the_same(name: str) -> None:
     torch.manual_seed(0)

@@ -48,7 +48,7 @@ def _pairs_of(case: tuple) -> set[tuple]:  # type: ignore[type-arg]
 
 
 PAIRWISE = _pairwise()
-FAST = (2, 4, 9, 10)
+FAST = (2, 4)
 
 
 def _flags(case: Case) -> list[str]:
