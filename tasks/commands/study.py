@@ -14,6 +14,7 @@ from tasks.runs import called
 from tasks.studies import StudySettings, find_study, list_studies, run_study
 
 _OUTPUT = Path("runs/studies")
+_PLAIN = 1e3, 1e6  # between these a number is written out
 
 
 def main(argv: list[str]) -> int:
@@ -79,4 +80,6 @@ def _table(name: str, rows: list[dict[str, Any]]) -> Table:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if _PLAIN[0] <= abs(value) < _PLAIN[1] else f"{value:.3g}"
+    return str(value)
