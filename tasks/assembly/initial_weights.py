@@ -1,11 +1,11 @@
 """The weights that a run begins with: none, a backbone's, or those of a whole model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 
 from backbones import InputError, load_weights, nearest, read_state_dict, stem_statistics
 from tasks.classification import IMAGENET_CLASSES, are_imagenet
@@ -101,7 +101,7 @@ def load_initial_weights(
             for values in (found.mean, found.std)
         )
     if found.whole:
-        return _load_model(task.model, found, task.classes, head)
+        return _load_model(task, found, head)
     return f"{found.source}: {task.backbone.load_checkpoint(found.state, source=found.source)}"
 
 
@@ -117,13 +117,20 @@ def _load_classifier(task: Task, head: HeadSettings, state: Mapping[str, Tensor]
     tensors = {f"{prefix}{name}": tensor for name, tensor in zip(("weight", "bias"), found, strict=True)}
     result = task.model.load_state_dict(tensors, strict=False)
     assert not result.unexpected_keys, result.unexpected_keys
-    return f"their classifier of {count} classes is taken"
+    if count == len(IMAGENET_CLASSES):
+        return f"their classifier of {count} classes is taken"
+    return f"their classifier is taken, for {', '.join(task.classes)} in this order, which the file does not say"
 
 
-def _load_model(model: nn.Module, weights: InitialWeights, classes: Sequence[str], head: HeadSettings) -> str:
-    """Strictly; but layers with a row for every class stay as they are where the classes differ."""
-    own = model.state_dict()
+def _load_model(task: Task, weights: InitialWeights, head: HeadSettings) -> str:
+    """Strictly; but layers with a row for every class stay as they are where the classes differ, and the first kernel
+    is adapted to the channels of the images."""
+    model, classes, own = task.model, task.classes, task.model.state_dict()
     state, left = dict(weights.state), []
+    prefix = head.backbone_prefix
+    inner = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    tensors, report = task.backbone.match_checkpoint(inner, source=weights.source, min_matched=0.0)
+    state |= {f"{prefix}{key}": tensors[key] for key in report.adapted}
     for key in [key for key in state if _is_kept_no_more(key, own)]:
         del state[key]
     for key in list(state):

@@ -52,7 +52,8 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
     from tasks.detection import Detections
     from tasks.drawing import draw_labels, draw_objects, draw_scores
 
-    paths = _images(arguments.images)
+    named = _images(arguments.images)
+    paths = [path for path, _ in named]
     if not paths:
         raise InputError(f"{', '.join(map(str, arguments.images)) or 'no images given'}: there is nothing to predict")
     targets = _targets(paths, arguments.output)
@@ -67,7 +68,7 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
         raise InputError("--results is for detection and classification")
     thresholds = predictor.thresholds if arguments.score is None else [arguments.score] * len(predictor.classes)
     skipped, results = 0, []
-    for number, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
+    for number, ((path, name), target) in enumerate(zip(named, targets, strict=True), start=1):
         try:
             image = read_image(path, predictor.reading)
         except InputError as error:
@@ -76,7 +77,7 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
             continue
         found = predictor([image])[0]
         if isinstance(found, Detections):
-            results += found.as_coco(number, path.name)
+            results += found.as_coco(number, name)
             kept = found.above(thresholds)
             masks = None if kept.masks is None else (mask.numpy() for mask in kept.masks)
             boxes, labels, scores = (tensor.numpy() for tensor in (kept.boxes, kept.labels, kept.scores))
@@ -88,7 +89,7 @@ def _predict(arguments: PredictArguments, console: Console) -> int:
             drawing = draw_scores(shown(image), [(predictor.classes[label], label, share) for label, share in pairs])
             summary = ", ".join(f"{predictor.classes[label]} {share:.3f}" for label, share in pairs)
             of_classes = dict(zip(predictor.classes, found.tolist(), strict=True))
-            results.append({"file_name": path.name, "class": predictor.classes[pairs[0][0]], "scores": of_classes})
+            results.append({"file_name": name, "class": predictor.classes[pairs[0][0]], "scores": of_classes})
         else:
             drawing = draw_labels(shown(image), found.numpy(), predictor.classes)
             summary = ", ".join(predictor.classes[label] for label in found.unique().tolist())
@@ -117,13 +118,16 @@ def _targets(paths: list[Path], output: Path) -> list[Path]:
     return targets
 
 
-def _images(paths: tuple[Path, ...]) -> list[Path]:
+def _images(paths: tuple[Path, ...]) -> list[tuple[Path, str]]:
+    """The images and their names; those of a folder, or where it has only folders, of those, by the path from it."""
     from tasks.data import IMAGE_SUFFIXES
 
-    found: list[Path] = []
+    found: list[tuple[Path, str]] = []
     for path in paths:
-        if path.is_dir():
-            found += sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-        else:
-            found.append(path)
+        if not path.is_dir():
+            found.append((path, path.name))
+            continue
+        within = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
+        within = within or [file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES]
+        found += [(file, file.relative_to(path).as_posix()) for file in sorted(within)]
     return found

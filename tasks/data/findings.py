@@ -51,7 +51,9 @@ CHECKS: dict[str, Check] = {
     "mask-size": Check("error", "masks of another size than their images", "make the masks again"),
     "mask-stray": Check("error", "masks with values that are no class", "correct the masks, or name the class"),
     "box-no-area": Check("dropped", "boxes without area", "remove them, or --fix"),
-    "image-unlabelled": Check("dropped", "images in no folder of a class", "move each into its class's folder"),
+    "image-unlabelled": Check(
+        "dropped", "images in no class of a split", "move them into their class's folder in train, val or test"
+    ),
     "shape-unlabelled": Check("dropped", "shapes without a label", "label or remove them"),
     "shape-no-area": Check("dropped", "shapes that enclose nothing: points and lines", "draw boxes or polygons"),
     "box-outside": Check("dropped", "boxes outside their images", "correct them, or --fix removes them"),

@@ -34,7 +34,8 @@ def print_dropped(data: DataSet[Any], console: Console) -> None:
     for line in dropped[:_MOST_DROPPED]:
         console.print(f"warning: dropped: {line}")
     if dropped:
-        console.print(f"warning: boxes dropped in all: {len(dropped)}")
+        what = "boxes " if isinstance(data.splits["train"], SampleTable) else ""
+        console.print(f"warning: {what}dropped in all: {len(dropped)}")
 
 
 def _print_odd(settings: Settings, data: DataSet[Any], console: Console) -> None:

@@ -33,12 +33,7 @@ def split_named(name: str) -> str | None:
     return next((split for split, names in SPLITS.items() if name.lower() in names), None)
 
 
-def has_word_of_split(name: str) -> bool:
-    """Whether a name has a word of a split: train2017, train_images, val."""
-    return _split_in_words(name) is not None
-
-
-def _split_in_words(name: str) -> str | None:
+def split_in_words(name: str) -> str | None:
     """The split that a name has a word of: train2017, train_images."""
     words = set(re.findall("[a-z]+", name.lower()))
     return next((split for split, names in SPLITS.items() if words & set(names)), None)
@@ -111,7 +106,7 @@ class Tree:
         """
         if self.one_split:
             return None
-        for named in (split_named, _split_in_words) if self._has_train_in_words else (split_named,):
+        for named in (split_named, split_in_words) if self._has_train_in_words else (split_named,):
             for part in reversed(path.split("/")):
                 if split := named(part):
                     return split
@@ -120,14 +115,14 @@ class Tree:
     @cached_property
     def _has_train_in_words(self) -> bool:
         parts = {part for directory in self.files for part in directory.split("/")}
-        found = {_split_in_words(part) for part in parts if split_named(part) is None}
+        found = {split_in_words(part) for part in parts if split_named(part) is None}
         return {"train", "val"} <= found or {"train", "test"} <= found
 
     def split_of_file(self, path: str) -> str | None:
         """The split that a file's name has a word of (train_labels.csv), else its folder names; None if all is one."""
         if self.one_split:
             return None
-        return _split_in_words(stem_of(path)) or self.split_of(path.rpartition("/")[0])
+        return split_in_words(stem_of(path)) or self.split_of(path.rpartition("/")[0])
 
     def split_of_image(self, image: str, file: str, said: str | None = None) -> str:
         """The split that is said of an image, else that of its annotations' file, else that of its folder, else train.

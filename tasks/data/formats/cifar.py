@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tasks.config import Annotations, ClassificationData, DataSettings
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import Findings
-from tasks.data.folders.tree import Tree
+from tasks.data.folders.tree import LayoutError, Tree
 from tasks.data.formats.format import Format
 from tasks.data.labels.class_map import class_names
 from tasks.data.labels.samples import LabelledSample, broken, stored
@@ -79,7 +79,8 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
     """
     assert isinstance(settings, ClassificationData)
     found = _version(tree)
-    assert found is not None
+    if found is None:
+        raise LayoutError(f"{tree.folder}: this is not {FORMAT.name}; wanted are {FORMAT.layout}")
     directory, version = found
     folder = tree.folder / directory
     files = {"train": [folder / name for name in version.train], "test": [folder / version.test]}

@@ -1,6 +1,7 @@
 """A folder of images for each class, as torchvision's ImageFolder takes it."""
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -8,12 +9,13 @@ from backbones import InputError, nearest
 from tasks.config import Annotations, DataSettings
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings
-from tasks.data.folders.tree import SPLITS, Tree, has_word_of_split, joined, shown, split_named, stem_of
+from tasks.data.folders.tree import SPLITS, LayoutError, Tree, joined, shown, split_in_words, split_named, stem_of
 from tasks.data.formats.format import Format
 from tasks.data.formats.mask_pairs import find_pairs
 from tasks.data.images import IMAGE_SUFFIXES, whole_images
 from tasks.data.labels.samples import LabelledSample, LabelledSamples
 
+_MOST_LISTED = 5
 _TWO = 2  # classes, which there must be to tell apart
 _SIDECARS = (".json", ".xml", ".txt")
 _KEY = "folders"
@@ -35,9 +37,17 @@ def _doubt(tree: Tree) -> str:
         pairs = list(find_pairs(tree))
     except InputError as error:  # two folders of masks
         return str(error)
-    names = {name for classes in _splits(tree).values() for name, images in classes.items() if images}
-    if not names or all(has_word_of_split(name) for name in names):
+    try:
+        splits = _splits(tree)
+    except LayoutError as error:
+        return str(error)
+    names = {name for classes in splits.values() for name, images in classes.items() if images}
+    words = {split_in_words(name) for name in names}
+    if not names:
         return "no folder of images for each class"
+    if "train" in words and words & {"val", "test"}:
+        listed = ", ".join(sorted(names)[:_MOST_LISTED])
+        return f"{listed} are named as splits, not as classes; if they are classes: --data.format {_KEY}"
     if pairs:
         return f"{shown(pairs[0][0])} and {shown(pairs[0][1])} are images and their masks, not two classes"
     if len(names) < _TWO:
@@ -69,8 +79,11 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
         if not images:
             line = f"{tree.folder}: the folder of the class {name!r} has no image to train on; fill it or remove it"
             findings.add("class-empty", line)
+    for split in ("val", "test"):
+        if split in splits and not set(classes) & set(splits[split]):
+            del splits[split]  # as challenges give their test images; said as any others of no class
     found = {split: _samples(tree, split, splits[split], classes, findings) for split in SPLITS if split in splits}
-    _report_strays(tree, splits, findings)
+    _report_strays(tree, splits, list(found), findings)
     return DataSet("class folders", classes, found, tuple(findings.found))
 
 
@@ -89,41 +102,69 @@ def _samples(tree: Tree, split: str, there: Classes, classes: Sequence[str], fin
     return LabelledSamples(names, tree.folder, np.array([labels[name] for name in names], np.int64))
 
 
-def _report_strays(tree: Tree, splits: Mapping[str, Classes], findings: Findings) -> None:
+def _report_strays(tree: Tree, splits: Mapping[str, Classes], found: Sequence[str], findings: Findings) -> None:
     """Images that are in no folder of a class: nobody knows what they are of."""
     used = {image for classes in splits.values() for images in classes.values() for image in images}
     for directory, names in tree.images.items():
         strays = [name for name in names if joined(directory, name) not in used]
         if strays:
             first = tree.folder / directory / strays[0]
-            line = f"{first}: is in no folder of a class, as {len(strays)} images in {shown(directory)}"
+            where = f"{len(strays)} images in {shown(directory)}"
+            line = f"{first}: is in no class of a split ({', '.join(found)}), as {where}"
             findings.add("image-unlabelled", line, image=first)
 
 
 def _splits(tree: Tree) -> dict[str, Classes]:
     """The classes of each split that there is; of train where the folders name none."""
     base = _unwrapped(tree, ".")
-    named = {split_named(child): joined(base, child) for child in _children(tree, base)}
-    inner = {split: _unwrapped(tree, place) for split, place in named.items() if split is not None}
-    are_splits = "train" in inner or (inner and None not in named)
-    if tree.one_split or not are_splits or not _children(tree, inner.get("train", next(iter(inner.values())))):
+    places = {} if tree.one_split else _places(tree, base)
+    if not places:
         return {"train": _classes(tree, base)}
+    inner = {split: _unwrapped(tree, place) for split, place in places.items()}
+    known = set(_classes(tree, inner["train"])) if "train" in inner else set()
+    for split, place in places.items():
+        if known & set(_classes(tree, place)):  # the one folder that there is in it is a class
+            inner[split] = place
     return {split: found for split, place in inner.items() if (found := _classes(tree, place))}
+
+
+def _places(tree: Tree, base: str) -> dict[str, str]:
+    """The folder of each split: by its name alone, or by a word in it (seg_train); empty where these are classes."""
+    children = _children(tree, base)
+    for named in (split_named, split_in_words):
+        found: dict[str, str] = {}
+        for child in children:
+            if (split := named(child)) is not None and (other := found.setdefault(split, child)) != child:
+                raise LayoutError(f"{tree.folder}: {other}/ and {child}/ are both the {split} split; keep one")
+        inner = _children(tree, joined(base, found.get("train", next(iter(found.values()))))) if found else []
+        if inner and ("train" in found or len(found) == len(children)) and (named is split_named or len(found) > 1):
+            return {split: joined(base, child) for split, child in found.items()}
+    return {}
 
 
 def _unwrapped(tree: Tree, directory: str) -> str:
     """The directory, or the one in it that everything else is in."""
     while directory not in tree.images:
         below = [joined(directory, child) for child in _children(tree, directory)]
-        filled = [child for child in below if next(tree.paths(IMAGE_SUFFIXES, child), None)]
-        if len(filled) != 1 or split_named(filled[0].rpartition("/")[2]) or not _children(tree, filled[0]):
+        # An empty one may be a class; one with other files is none.
+        below = [child for child in below if _has_images(tree, child) or not any(_files_below(tree, child))]
+        if len(below) != 1 or split_named(below[0].rpartition("/")[2]) or not _children(tree, below[0]):
             break
-        (directory,) = filled
+        (directory,) = below
     return directory
 
 
+def _has_images(tree: Tree, directory: str) -> bool:
+    return next(tree.paths(IMAGE_SUFFIXES, directory), None) is not None
+
+
+def _files_below(tree: Tree, directory: str) -> Iterator[bool]:
+    return (bool(names) for place, names in tree.files.items() if f"{place}/".startswith(f"{directory}/"))
+
+
 def _classes(tree: Tree, directory: str) -> Classes:
-    places = {child: joined(directory, child) for child in _children(tree, directory)}
+    """By name, accents written in one way: systems differ in that."""
+    places = {unicodedata.normalize("NFC", child): joined(directory, child) for child in _children(tree, directory)}
     return {name: list(tree.paths(IMAGE_SUFFIXES, place)) for name, place in places.items()}
 
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from tasks.config import Annotations, ClassificationData, DataSettings
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import Findings
-from tasks.data.folders.tree import SPLITS, Tree, joined, split_named
+from tasks.data.folders.tree import SPLITS, LayoutError, Tree, joined, split_named
 from tasks.data.formats.format import Format
 from tasks.data.labels.class_map import class_names
 from tasks.data.labels.samples import LabelledSample, broken, stored
 
-_NAME = re.compile(r"(?:.*-)?(train|t10k|test|valid|val)-(images|labels)[-.]idx([13])-ubyte(\.gz)?")
+_NAME = re.compile(r"(.*-)?(train|t10k|test|valid|val)-(images|labels)[-.]idx([13])-ubyte(\.gz)?")
 _GZIP = b"\x1f\x8b"
 _UBYTE = 0x08
 _DIMENSIONS = {"images": 3, "labels": 1}
@@ -26,7 +26,7 @@ _FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Sh
 
 
 def recognise(tree: Tree) -> bool:
-    return bool(_found(tree))
+    return any(_NAME.fullmatch(name) for names in tree.files.values() for name in names)
 
 
 def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings: Findings) -> DataSet[LabelledSample]:
@@ -58,22 +58,34 @@ def read(tree: Tree, settings: DataSettings, annotations: Annotations, findings:
                 f"{files['images'].name}"
             )
     if "train" not in images:
-        raise broken(f"{tree.folder}: has {' and '.join(images)} alone; wanted is train-images-idx3-ubyte")
+        raise broken(
+            f"{tree.folder}: has {' and '.join(images) or 'no idx files'}, and no train; wanted is {FORMAT.layout}"
+        )
     folder = labels["train"][0].parent
-    named = _FASHION if "fashion" in str(folder.resolve()).lower() else ()
+    own = folder.resolve()
+    named = _FASHION if "fashion" in (own.parent if own.name == "raw" else own).name.lower() else ()
     classes = class_names(settings, folder / "classes.txt", labels, named)
     splits = {split: stored(images[split], numbers, split) for split, (_, numbers) in labels.items()}
     return DataSet("idx files", classes, splits, tuple(findings.found))
 
 
 def _found(tree: Tree) -> dict[tuple[str, str], str]:
-    """(split, what) -> the file, as a path from the folder; of several the first."""
-    found: dict[tuple[str, str], str] = {}
+    """(split, what) -> the file, as a path from the folder. All are of one set: of one directory, and with one
+    beginning.
+
+    Raises:
+        LayoutError: there are several sets.
+    """
+    sets: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
     for directory, names in tree.files.items():
         for name in names:
             if match := _NAME.fullmatch(name):
-                found.setdefault((split_named(match[1]) or "test", match[2]), joined(directory, name))
-    return found
+                found = sets.setdefault((directory, match[1] or ""), {})
+                found.setdefault((split_named(match[2]) or "test", match[3]), joined(directory, name))
+    if len(sets) > 1:
+        listed = ", ".join(joined(directory, f"{beginning}*") for directory, beginning in sets)
+        raise LayoutError(f"{tree.folder}: holds several sets of idx files ({listed}); give the folder of one")
+    return next(iter(sets.values()), {})
 
 
 def read_idx(path: Path, what: str) -> NDArray[np.uint8]:

@@ -124,8 +124,11 @@ def format_of(tree: Tree, annotations: Annotations, key: str | None = None) -> F
     for one in able:
         if one.recognise(tree):
             return one
+
     for other in all_formats():
-        if other not in able and other.recognise(tree):
+        # Any folders of images may be class folders: what the wanted formats lack is more likely.
+        is_guess = other.annotations == ("labels",) and any(one.near_miss(tree) for one in able)
+        if other not in able and not is_guess and other.recognise(tree):
             names = _either([one.name for one in able])
             held = " and ".join(other.annotations)
             raise LayoutError(

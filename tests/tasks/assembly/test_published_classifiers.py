@@ -79,7 +79,7 @@ def test_other_classes_start_anew(tmp_path: Path) -> None:
         assert not torch.equal(task.model.state_dict()["net.fc.weight"], model.state_dict()["fc.weight"])
     three = published(lambda: torchvision.models.resnet18(num_classes=3), tmp_path / "w.pth")
     task, line = task_from_settings(settings, ("a", "b", "c"))
-    assert line.endswith("their classifier of 3 classes is taken")
+    assert line.endswith("their classifier is taken, for a, b, c in this order, which the file does not say")
     assert torch.equal(task.model.state_dict()["net.fc.bias"], three.state_dict()["fc.bias"])
 
 

@@ -178,3 +178,24 @@ def test_a_grey_checkpoint_gives_a_coloured_task_its_backbone(tmp_path: Path) ->
         model = task.model.eval()
         found = task.backbone(model.normalize(image.expand(-1, 3, -1, -1)))  # type: ignore[operator]
     torch.testing.assert_close(found["c5"], levels["c5"], atol=1e-3, rtol=1e-3)
+
+
+def test_a_grey_run_goes_on_in_colour(tmp_path: Path) -> None:
+    grey = tmp_path / "grey"
+    assert main([*SMALL.split(), "--epochs", "1", "--backbone.in-channels", "1", "--output", str(grey)]) == 0
+    settings = run_settings("linear", backbone={"name": "resnet18", "weights": str(grey)})
+    task = task_from_settings(settings, ["circle", "square", "triangle"])[0]
+    trained = task_from_checkpoint(grey / "best")[0]
+    image = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
+    with torch.no_grad():
+        theirs, ours = trained.model(image), task.model.eval()(image.expand(-1, 3, -1, -1))
+    torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+
+
+def test_predict_goes_into_folders_of_folders(finished: Path, tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "data", {"": 1}, ("a", "b"))
+    results = tmp_path / "found.json"
+    flags = ["--output", str(tmp_path / "out"), "--results", str(results)]
+    assert vertebra(["predict", str(finished), str(tmp_path / "data"), *flags]) == 0
+    names = [one["file_name"] for one in json.loads(results.read_text())]
+    assert names == ["a/0.png", "b/0.png", "b/1.png"]

@@ -143,7 +143,24 @@ def test_bad_idx_files_are_named(tmp_path: Path) -> None:
     assert "t10k-labels-idx1-ubyte: image 0 has the label 12, but train has 10 classes" in message(tmp_path)
     for file in tmp_path.glob("train*"):
         file.unlink()
-    assert "has test alone" in message(tmp_path)
+    assert "has test, and no train; wanted is train-images-idx3-ubyte" in message(tmp_path)
+
+
+def test_files_of_two_sets_are_not_mixed(tmp_path: Path) -> None:
+    write_idx(tmp_path / "FashionMNIST/raw", {"train": 20})
+    write_idx(tmp_path / "MNIST/raw", {"train": 20, "t10k": 10})
+    text = message(tmp_path)
+    assert "holds several sets of idx files (FashionMNIST/raw/*, MNIST/raw/*); give the folder of one" in text
+    assert opened(tmp_path / "MNIST").classes == tuple("0123456789")
+    assert opened(tmp_path / "FashionMNIST").classes[0] == "T-shirt/top"
+    write_idx(tmp_path / "fashion project/MNIST/raw", {"train": 20})
+    assert opened(tmp_path / "fashion project").classes == tuple("0123456789")
+
+
+def test_another_folder_called_by_a_formats_name_is_one_line(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"": 4})
+    assert "this is not CIFAR; wanted are data_batch_1.bin" in message(tmp_path, format="cifar")
+    assert "has no idx files, and no train; wanted is" in message(tmp_path, format="idx")
 
 
 # CIFAR
@@ -298,7 +315,7 @@ def test_what_are_no_class_folders_is_said(tmp_path: Path) -> None:
     assert "mask folders" in message(tmp_path / "masks")
     assert "and no labels" in message(tmp_path / "masks")
     write_class_folders(tmp_path / "splits", {"": 3}, ("train", "val"))
-    assert "no folder of images for each class" in message(tmp_path / "splits")
+    assert "train, val are named as splits, not as classes" in message(tmp_path / "splits")
     write_class_folders(tmp_path / "test", {"test": 3, "val": 2})
     assert "has test and val alone; wanted is train/" in message(tmp_path / "test")
     write_class_folders(tmp_path / "beside", {"": 4})
@@ -319,6 +336,45 @@ def test_bad_class_folders_are_named(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "val/Fox")
     (tmp_path / "val/cat/0.png").write_bytes(b"nothing")
     assert f"{tmp_path / 'val/cat/0.png'}: not a readable image" in message(tmp_path)
+
+
+def test_splits_by_a_word_in_their_names(tmp_path: Path) -> None:
+    """The Intel images as they are published: a folder in a folder, and images of no class."""
+    for split in ("train", "test"):
+        write_class_folders(tmp_path / f"seg_{split}", {f"seg_{split}": 5})
+    shutil.copytree(tmp_path / "seg_test/seg_test/cat", tmp_path / "seg_pred/seg_pred")
+    data = opened(tmp_path)
+    assert data.classes == ("cat", "dog", "fox")
+    assert {split: len(samples) for split, samples in data.splits.items()} == {"train": 10, "val": 3, "test": 13}
+    (finding,) = data.findings
+    assert "seg_pred/seg_pred/0.png: is in no class of a split (train, test), as 5 images" in finding.message
+
+
+@pytest.mark.parametrize("place", ["test", "test/images", "dev/cat"])
+def test_images_of_no_split_or_class_are_said_and_left_out(place: str, tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"train": 4, "val": 2})
+    shutil.copytree(tmp_path / "val/cat", tmp_path / place)
+    data = opened(tmp_path)
+    assert list(data.splits) == ["train", "val"]
+    (finding,) = data.findings
+    assert finding.check == "image-unlabelled"
+    assert f"{place}/0.png: is in no class of a split" in finding.message
+
+
+def test_a_folder_of_a_class_is_no_wrapper(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "a", {"cat": 4}, ("p", "q"))
+    (tmp_path / "a/dog").mkdir()
+    assert "'cat' is the only class" in message(tmp_path / "a")
+    for place, count in (("train/cat", 4), ("train/dog", 4), ("val/cat", 2)):
+        write_class_folders(tmp_path / "b" / place, {"": count}, ("p", "q"))
+    assert opened(tmp_path / "b").classes == ("cat", "dog")
+    assert set(opened(tmp_path / "b").splits["val"].labels.tolist()) == {0}
+
+
+def test_an_accent_is_the_same_however_it_is_written(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"train": 4}, ("b", "\u00e9t\u00e9"))
+    write_class_folders(tmp_path, {"val": 2}, ("b", "e\u0301te\u0301"))
+    assert opened(tmp_path).splits["val"].labels.tolist() == [0, 0, 1, 1]
 
 
 def test_images_of_any_channels_become_those_that_are_wanted(tmp_path: Path) -> None:
