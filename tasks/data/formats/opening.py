@@ -124,7 +124,6 @@ def format_of(tree: Tree, annotations: Annotations, key: str | None = None) -> F
     for one in able:
         if one.recognise(tree):
             return one
-
     for other in all_formats():
         # Any folders of images may be class folders: what the wanted formats lack is more likely.
         is_guess = other.annotations == ("labels",) and any(one.near_miss(tree) for one in able)
