@@ -1,7 +1,5 @@
 """Images as a classifier takes them: a random part to train on, the middle to evaluate with."""
 
-import math
-
 import albumentations as A
 import numpy as np
 import torch
@@ -10,9 +8,6 @@ from torch import Tensor
 from backbones import InputError
 from tasks.config import ClassificationData
 from tasks.data import AS_RGB, Image, LabelledSample, Reading, load_augmentation, resize_image, strictly
-
-_RATIO = (3 / 4, 4 / 3)
-_ATTEMPTS = 10
 
 
 class ClassificationTransform:
@@ -33,7 +28,7 @@ class ClassificationTransform:
         if any(isinstance(step, A.Mosaic) for step in steps):
             raise InputError(f"data.augment: {settings.augment!r} makes mosaics, which are for boxes")
         with strictly():
-            self._augment = A.Compose(steps) if steps else None
+            self._augment = A.Compose([*([self._random_part()] if settings.fit == "crop" else []), *steps])
 
     def __call__(self, sample: LabelledSample, seed: int) -> tuple[Tensor, dict[str, Tensor], tuple[int, int]]:
         """Read and transform a sample; the seed alone decides what is sampled.
@@ -61,23 +56,12 @@ class ClassificationTransform:
 
     def varied(self, image: Image, seed: int) -> Image:
         """As it is trained on."""
-        if self.settings.fit == "crop":
-            top, left, height, width = self._part(image.shape[0], image.shape[1], np.random.default_rng(seed))
-            image = image[top : top + height, left : left + width]
-        image = resize_image(image, (self.side, self.side))
-        if self._augment is None:
-            return image
+        if self.settings.fit == "resize":
+            image = resize_image(image, (self.side, self.side))
         self._augment.set_random_seed(seed)
         return self._augment(image=image)["image"]
 
-    def _part(self, height: int, width: int, generator: np.random.Generator) -> tuple[int, int, int, int]:
-        """(top, left, height, width) of a part of random area and proportions (Szegedy et al. 2015, section 6), as
-        torchvision's `RandomResizedCrop`; the middle where the image is too long for any."""
-        for _ in range(_ATTEMPTS):
-            area = height * width * generator.uniform(*self.settings.crop_scale)
-            ratio = math.exp(generator.uniform(math.log(_RATIO[0]), math.log(_RATIO[1])))
-            wide, high = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-            if 0 < wide <= width and 0 < high <= height:
-                return int(generator.integers(height - high + 1)), int(generator.integers(width - wide + 1)), high, wide
-        high, wide = min(height, round(width / _RATIO[0])), min(width, round(height * _RATIO[1]))
-        return (height - high) // 2, (width - wide) // 2, high, wide
+    def _random_part(self) -> A.BasicTransform:
+        """A part of random area and proportions (Szegedy et al. 2015, section 6), as torchvision's
+        `RandomResizedCrop`."""
+        return A.RandomResizedCrop((self.side, self.side), self.settings.crop_scale, area_for_downscale="image")

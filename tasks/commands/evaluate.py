@@ -29,7 +29,7 @@ class EvaluateArguments(Group):
     run: Annotated[UserPath, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run's folder, or a checkpoint in it."""
     split: Literal["train", "val", "test"] | None = None
-    """Which images. None: val; of other data without a val split, all that it has to train on."""
+    """Which images. None: val; of other data without one, test, or else all that it has."""
     data: Annotated[UserText | None, tyro.conf.arg(help=f"Another data set with the run's classes: {DATA_HELP}")] = None
     device: Device = "auto"
     workers: int = Field(1, ge=0)
@@ -78,11 +78,12 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     found = open_data(settings, annotations, split_val=is_own)
     data = with_classes(as_imagenet(found, task.classes), task.classes)
     console.print(str(data))
-    split = arguments.split or ("val" if "val" in data.splits else "train")
+    split: str = arguments.split or next(name for name in ("val", "test", "train") if name in data.splits)
     if split not in data.splits:
         raise InputError(f"{settings.path}: has no {split} split (it has {', '.join(data.splits)})")
     if split != (arguments.split or "val"):
-        console.print(f"{settings.path}: has no val split: all of its {len(data.splits[split])} images are evaluated")
+        which = "all of its" if split == "train" else f"its {split} split, of"
+        console.print(f"{settings.path}: has no val split: {which} {len(data.splits[split])} images are evaluated")
     loader = Loader(
         data.splits[split],
         task.transform(settings, train=False, channels=len(task.backbone.mean)),

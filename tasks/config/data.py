@@ -10,8 +10,10 @@ from tasks.config.group import Group, SettingsError, UserText, refuse_unused
 
 SHAPES = "shapes"
 Share = Annotated[float, Field(gt=0, le=1)]
-DATA_HELP = "`shapes` (images made on the fly), or a folder, recognised by its layout: Pascal VOC, COCO, YOLO, masks, "
-DATA_HELP += "class folders."
+DATA_HELP = (
+    "`shapes` (images made on the fly), or a folder, recognised by its layout: Pascal VOC, COCO, YOLO, masks, class "
+    "folders."
+)
 
 
 class DataSettings(Group):
@@ -181,7 +183,7 @@ class ClassificationData(DataSettings):
     crop_ratio: float = Field(0.875, gt=0, le=1)
     """With `crop`: the side of the middle over the short side; 0.875 is 224 of 256 pixels."""
     classes: tuple[str, ...] = ()
-    """idx files: the names of the labels 0, 1, ... Without: those of classes.txt, or the labels found."""
+    """idx files and CIFAR: the names of the labels 0, 1, ... Without: those of classes.txt, or the labels found."""
 
     @model_validator(mode="after")
     def _check_crop(self) -> Self:

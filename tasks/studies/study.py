@@ -1,6 +1,6 @@
 """What a study is: a claim, settings, numbers, and what the numbers say of the claim. Imports no torch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +12,6 @@ from tasks.config import Group
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Row = Mapping[str, Any]  # flat: a line of the table
 Say = Callable[[str], None]
 
 
@@ -35,7 +34,7 @@ class Measured:
     """What a study has measured.
 
     Attributes:
-        rows: the table; each has the same keys.
+        rows: the table, flat; each has the same keys.
         curves: what the figure needs besides.
     """
 

@@ -130,7 +130,7 @@ SCHEDULES: dict[str, dict[str, Change]] = {
 OF_PLACE = {"images", "annotations", "format", "val_images", "val_annotations", "test_images", "test_annotations"}
 # And of images that are not among these: tests/tasks/data/test_intensity.py.
 OF_PLACE |= {"allow_outside", "intensity"}
-# Of files without names: tests/tasks/data/formats/test_labels.py.
+# Of files without names: tests/tasks/data/formats/test_label_files.py.
 OF_IDX = {"classification": {"classes"}}
 _DATA: dict[str, Change] = {
     "path": ("{other}", "batches", ""),

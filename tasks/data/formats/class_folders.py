@@ -1,7 +1,7 @@
 """A folder of images for each class, as torchvision's ImageFolder takes it."""
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from backbones import InputError, nearest
 from tasks.config import Annotations, DataSettings
 from tasks.data.dataset.splits import DataSet
 from tasks.data.findings import DataError, Finding, Findings
-from tasks.data.folders.tree import SPLITS, LayoutError, Tree, joined, shown, split_in_words, split_named, stem_of
+from tasks.data.folders.tree import SPLITS, Tree, joined, shown, split_in_words, split_named, stem_of
 from tasks.data.formats.format import Format
 from tasks.data.formats.mask_pairs import find_pairs
 from tasks.data.images import IMAGE_SUFFIXES, whole_images
@@ -37,11 +37,7 @@ def _doubt(tree: Tree) -> str:
         pairs = list(find_pairs(tree))
     except InputError as error:  # two folders of masks
         return str(error)
-    try:
-        splits = _splits(tree)
-    except LayoutError as error:
-        return str(error)
-    names = {name for classes in splits.values() for name, images in classes.items() if images}
+    names = {name for classes in _splits(tree).values() for name, images in classes.items() if images}
     words = {split_in_words(name) for name in names}
     if not names:
         return "no folder of images for each class"
@@ -132,47 +128,53 @@ def _places(tree: Tree, base: str) -> dict[str, str]:
     """The folder of each split: by its name alone, or by a word in it (seg_train); empty where these are classes."""
     children = _children(tree, base)
     for named in (split_named, split_in_words):
-        found: dict[str, str] = {}
-        for child in children:
-            if (split := named(child)) is not None and (other := found.setdefault(split, child)) != child:
-                raise LayoutError(f"{tree.folder}: {other}/ and {child}/ are both the {split} split; keep one")
-        inner = _children(tree, joined(base, found.get("train", next(iter(found.values()))))) if found else []
-        if inner and ("train" in found or len(found) == len(children)) and (named is split_named or len(found) > 1):
-            return {split: joined(base, child) for split, child in found.items()}
+        of_splits = [child for child in children if named(child)]
+        found = {str(named(child)): joined(base, child) for child in of_splits}
+        if not found or len(found) < len(of_splits) or (named is split_in_words and len(found) == 1):
+            continue  # several folders with a word of one split are no splits, nor is one alone
+        if ("train" in found or len(found) == len(children)) and _children(
+            tree, found.get("train", min(found.values()))
+        ):
+            return found
     return {}
 
 
 def _unwrapped(tree: Tree, directory: str) -> str:
     """The directory, or the one in it that everything else is in."""
     while directory not in tree.images:
-        below = [joined(directory, child) for child in _children(tree, directory)]
+        with_images = {child for child, _ in _below(tree.images, directory)}
+        with_files = {child for child, place in _below(tree.files, directory) if tree.files[place]}
         # An empty one may be a class; one with other files is none.
-        below = [child for child in below if _has_images(tree, child) or not any(_files_below(tree, child))]
-        if len(below) != 1 or split_named(below[0].rpartition("/")[2]) or not _children(tree, below[0]):
+        below = [child for child in _children(tree, directory) if child in with_images or child not in with_files]
+        if len(below) != 1 or split_named(below[0]) or not _children(tree, joined(directory, below[0])):
             break
-        (directory,) = below
+        directory = joined(directory, below[0])
     return directory
-
-
-def _has_images(tree: Tree, directory: str) -> bool:
-    return next(tree.paths(IMAGE_SUFFIXES, directory), None) is not None
-
-
-def _files_below(tree: Tree, directory: str) -> Iterator[bool]:
-    return (bool(names) for place, names in tree.files.items() if f"{place}/".startswith(f"{directory}/"))
 
 
 def _classes(tree: Tree, directory: str) -> Classes:
     """By name, accents written in one way: systems differ in that."""
-    places = {unicodedata.normalize("NFC", child): joined(directory, child) for child in _children(tree, directory)}
-    return {name: list(tree.paths(IMAGE_SUFFIXES, place)) for name, place in places.items()}
+    found: dict[str, list[str]] = {_name(child): [] for child in _children(tree, directory)}
+    for child, place in _below(tree.images, directory):
+        found[_name(child)] += [joined(place, image) for image in tree.images[place]]
+    return found
+
+
+def _name(child: str) -> str:
+    return unicodedata.normalize("NFC", child)
 
 
 def _children(tree: Tree, directory: str) -> list[str]:
     """The names of the directories in one."""
+    return sorted({child for child, _ in _below(tree.files, directory)})
+
+
+def _below(places: Iterable[str], directory: str) -> Iterator[tuple[str, str]]:
+    """Those of the directories that are below one, each with the name of the child that it is in, or is."""
     prefix = "" if directory == "." else f"{directory}/"
-    inner = {place.removeprefix(prefix) for place in tree.files if place.startswith(prefix) and place != "."}
-    return sorted({name for name in inner if name and "/" not in name})
+    for place in places:
+        if place.startswith(prefix) and place != ".":
+            yield place.removeprefix(prefix).partition("/")[0], place
 
 
 FORMAT = Format(

@@ -63,13 +63,20 @@ def test_any_image_becomes_the_square(height: int, width: int, side: int, ratio:
 def test_random_parts_are_distributed_as_torchvisions() -> None:
     ours, theirs = transform(train=True, crop_scale=(0.2, 0.9)), RandomResizedCrop(224, scale=(0.2, 0.9))
     image = torch.zeros(3, 200, 300)
-    mine = np.array([ours._part(200, 300, np.random.default_rng(seed)) for seed in range(2000)])
+    part = ours._random_part()
+    part.set_random_seed(0)
+
+    def part_of(height: int, width: int) -> tuple[int, int, int, int]:
+        found = part.get_params_dependent_on_data({"shape": (height, width, 3)}, {})
+        left, top, right, bottom = found["crop_coords"]
+        return top, left, bottom - top, right - left
+
+    mine = np.array([part_of(200, 300) for _ in range(2000)])
     yours = np.array([theirs.get_params(image, theirs.scale, theirs.ratio) for _ in range(2000)])
     # Means of 2,000: the standard errors are about 1 px.
     assert mine.mean(0) == pytest.approx(yours.mean(0), abs=6)
     assert mine.std(0) == pytest.approx(yours.std(0), abs=5)
-    long = ours._part(20, 2000, np.random.default_rng(0))
-    assert long == theirs.get_params(torch.zeros(3, 20, 2000), theirs.scale, theirs.ratio)
+    assert part_of(20, 2000) == theirs.get_params(torch.zeros(3, 20, 2000), theirs.scale, theirs.ratio)
 
 
 def test_the_seed_decides() -> None:
