@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -175,6 +176,22 @@ class Backbone(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def splits_after(self, _last: int) -> bool:
+        """Whether stages 0..last can be run by themselves, by `run_stages`; they run faster then while they are frozen.
+        A subclass that can begins its `forward` with `run_prefix`."""
+        return False
+
+    def run_stages(self, x: Any, first: int, last: int) -> tuple[Any, dict[str, Tensor]]:
+        """Run stages first..last, and none beyond the levels in use.
+
+        Args:
+            x: the images where first is 0, else what stage first - 1 has handed on.
+
+        Returns:
+            What the next stage takes, and the levels in use among these.
+        """
         raise NotImplementedError
 
     def translate(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -30,6 +30,7 @@ class ModulatedDeformConv2d(DeformConv2d):
         offset, modulation = self.conv_offset(x).split(self._split, dim=1)
         # torchvision's operator knows no bfloat16 on a CPU, and offsets of a fraction of a pixel need more digits.
         modulation = 2 * modulation.float().sigmoid()
+        bias = None if self.bias is None else self.bias.float()  # a norm's, once it is folded in
         return deform_conv2d(
-            x.float(), offset.float(), self.weight.float(), None, self.stride, self.padding, self.dilation, modulation
+            x.float(), offset.float(), self.weight.float(), bias, self.stride, self.padding, self.dilation, modulation
         ).to(offset.dtype)

@@ -12,6 +12,7 @@ from backbones.checkpointing import checkpointed
 from backbones.errors import InputError
 from backbones.features import Backbone, FeatureInfo, check_images
 from backbones.layers import Init, NormLayer, init_he, norm_layer
+from backbones.prefix import run_prefix
 from backbones.resnet.blocks import BlockSpec, Bottleneck, PreActBottleneck, ResidualBlock
 from backbones.resnet.deformable import ModulatedDeformConv2d
 from backbones.resnet.variants import Variant
@@ -130,19 +131,25 @@ class ResNet(Backbone):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         check_images(images, self.in_channels)
-        x = self.conv1(images)
-        if not self.taps:
-            x = self.relu(self.bn1(x))
+        x, levels, done = run_prefix(self, images)
+        return levels | self.run_stages(x, done, len(self.layers))[1]
+
+    def splits_after(self, _last: int) -> bool:
+        return True
+
+    def run_stages(self, x: Tensor, first: int, last: int) -> tuple[Tensor, dict[str, Tensor]]:
         wanted = self.levels_in_use
         levels: dict[str, Tensor] = {}
-        self._tap(levels, wanted, 0, x)
-        x = self.maxpool(x)
-        for number, layer in enumerate(self.layers, start=1):
-            if len(levels) == len(wanted):
-                break
-            x = self._run(layer, x)
+        for number in range(first, min(last, int(wanted[-1][1:]) - self._first_level) + 1):
+            x = self._stage(number, x)
             self._tap(levels, wanted, number, x)
-        return levels
+        return x, levels
+
+    def _stage(self, number: int, x: Tensor) -> Tensor:
+        if number:
+            return self._run(self.layers[number - 1], self.maxpool(x) if number == 1 else x)
+        x = self.conv1(x)
+        return x if self.taps else self.relu(self.bn1(x))
 
     def _tap(self, levels: dict[str, Tensor], wanted: Collection[str], number: int, x: Tensor) -> None:
         name = f"c{self._first_level + number}"

@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from backbones.errors import InputError, nearest
 from backbones.features import Backbone, FeatureInfo, check_images
+from backbones.prefix import run_prefix
 from backbones.timm_models.norms import convert_norms
-from backbones.timm_models.running import checkpoint_gradients, run
+from backbones.timm_models.running import checkpoint_gradients, run, splits
 from backbones.timm_models.stages import is_interleaved, split_stages
 from backbones.weights import stem_statistics, without_wrappers
 
@@ -75,6 +76,7 @@ class TimmBackbone(Backbone):
             raise InputError(f"timm/{model} does not take output_stride {output_stride}: it keeps {strides[-1]}")
         self.features = tuple(FeatureInfo(name, channels[i], strides[i]) for name, i in plan.levels.items())
         self._plan = plan
+        self._splits: dict[int, bool] = {}
         self.fixed_size = plan.fixed
         self.interleaved = is_interleaved(self.net)
         self._fixed = tuple(name for name, one in self.named_parameters() if not one.requires_grad)
@@ -115,16 +117,38 @@ class TimmBackbone(Backbone):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         check_images(images, self.in_channels)
         _check_size(images, self._plan.fixed, self.model)
+        x, levels, done = run_prefix(self, images)
+        levels |= self.run_stages(x, done, len(self._plan.stages) - 1)[1]
+        if self._plan.multiple == 1:
+            return levels
+        return {
+            info.name: _cropped(levels[info.name], images, info.stride) for info in self.features if info.name in levels
+        }
+
+    def splits_after(self, last: int) -> bool:
+        if last not in self._splits:
+            self._splits[last] = splits(self.net, self._count(last), nn.ModuleList(sum(self.stages()[: last + 1], ())))
+        return self._splits[last]
+
+    def _count(self, last: int) -> int:
+        """How many of the model's features stages 0..last give."""
+        names = [info.name for info in self.features]
+        without_level = len(self._plan.stages) - len(names)
+        given = names[: max(0, last + 1 - without_level)]
+        return self._plan.levels[given[-1]] + 1 if given else 0
+
+    def run_stages(self, x: Any, first: int, last: int) -> tuple[Any, dict[str, Tensor]]:
         positions, wanted = self._plan.levels, self.levels_in_use
-        outputs = run(self.net, _padded(images, self._plan.multiple), positions[wanted[-1]] + 1)
+        begin, end = self._count(first - 1), min(self._count(last), positions[wanted[-1]] + 1)
+        if end <= begin:
+            return x, {}
+        x, outputs = run(self.net, x if begin else _padded(x, self._plan.multiple), begin, end)
         levels = {}
-        for info in self.features:
-            if info.name not in wanted:
-                continue
-            position = positions[info.name]
-            level = outputs[position].permute(0, 3, 1, 2) if self._channels_last else outputs[position]
-            levels[info.name] = _cropped(level, images, info.stride) if self._plan.multiple > 1 else level
-        return levels
+        for name in wanted:
+            if begin <= positions[name] < end:
+                output = outputs[positions[name] - begin]
+                levels[name] = output.permute(0, 3, 1, 2) if self._channels_last else output
+        return x, levels
 
     def translate(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A checkpoint of the whole model, as timm saves it, under the names of its flattened modules."""
