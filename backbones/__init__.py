@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from backbones.describe import StageSummary, describe_backbone
     from backbones.digests import changed_tensors, frozen_digests
     from backbones.features import Backbone, FeatureInfo, check_images, check_levels
+    from backbones.folding import fold
     from backbones.fpn import FeaturePyramid
     from backbones.hub import IMAGENET_MEAN, IMAGENET_STD
     from backbones.layers import norm_layer
@@ -41,6 +42,7 @@ __all__ = [
     "check_levels",
     "create_backbone",
     "describe_backbone",
+    "fold",
     "frozen_digests",
     "hand_out",
     "keep_promises",
@@ -63,6 +65,7 @@ __getattr__ = hand_out(
         "describe": ("StageSummary", "describe_backbone"),
         "digests": ("changed_tensors", "frozen_digests"),
         "features": ("Backbone", "FeatureInfo", "check_images", "check_levels"),
+        "folding": ("fold",),
         "fpn": ("FeaturePyramid",),
         "hub": ("IMAGENET_MEAN", "IMAGENET_STD"),
         "layers": ("norm_layer",),

@@ -15,6 +15,7 @@ from torchvision.models.feature_extraction import create_feature_extractor, get_
 from backbones.digests import changed_tensors, frozen_digests
 from backbones.errors import InputError
 from backbones.features import Backbone
+from backbones.folding import fold, is_fixed_norm
 from backbones.layers import has_running_statistics
 from backbones.promises import Check, ConformanceError, keep_promises
 from backbones.registry import create_backbone
@@ -33,9 +34,9 @@ def check_backbone(name: str, *, size: Size | None = None, **options: Any) -> tu
 
     Levels of the promised channels and sizes, at odd sizes and 32 px too; 1, 3 and 4 channels; every depth of
     freezing through a training step, buffers included; unfreezing; some levels alone; other norms; the state dict's
-    round trip; copies by deepcopy, pickle and `AveragedModel`; `torch.fx` and torchvision's feature extractor (of a
-    timm model where timm's own can be traced); `torch.compile(backend="aot_eager", fullgraph=True)`; `torch.export` for
-    any batch.
+    round trip; copies by deepcopy, pickle and `AveragedModel`, and one that is folded; `torch.fx` and torchvision's
+    feature extractor (of a timm model where timm's own can be traced); `torch.compile(backend="aot_eager",
+    fullgraph=True)`; `torch.export` for any batch.
 
     Args:
         name, options: as in `create_backbone`.
@@ -70,6 +71,7 @@ class _Trial:
             "other norms": self.norms,
             "state dict": self.state_dict,
             "copies": self.copies,
+            "folded": self.folded,
             "torch.fx": self.fx,
             "create_feature_extractor": self.feature_extractor,
             "torch.compile": self.compile,
@@ -270,6 +272,17 @@ class _Trial:
             for how, one in made.items():
                 assert _largest_difference(one.eval()(images), backbone(images)) == 0, f"{how} gives something else"
         return ", ".join(made)
+
+    def folded(self) -> str:
+        backbone, images = self.settled(), self.images(2)
+        merged = fold(backbone)
+        with torch.no_grad():
+            difference = _largest_difference(merged(images), backbone(images))
+        norms = sum(map(is_fixed_norm, backbone.modules()))
+        # As far as the numbers of a random network can be trusted: its own differ as much from float64's.
+        assert difference <= 1e-3, f"folded it differs by {difference:.1e} of the largest magnitude"
+        assert not any(map(is_fixed_norm, merged.modules())), "a batch norm is left"
+        return f"{norms} norms within the convolutions before them, or a scale and a shift"
 
     def fx(self) -> str:
         backbone, images = self.settled(), self.images()

@@ -45,6 +45,7 @@ class Backbone(nn.Module):
         small_images: True for networks of 32 px images, which feed no pyramid, detector or segmenter.
         fixed_size: (height, width) in pixels of the only images that it takes, or None.
         interleaved: True where the finest levels need every stage (HRNet).
+        grad_checkpointing: True where a part's activations are computed again in the backward pass, not kept.
         additions: matches the names of tensors that no published checkpoint has: loading does not ask for them.
     """
 
@@ -54,6 +55,7 @@ class Backbone(nn.Module):
     load_report: LoadReport | None = None
     small_images: bool = False
     interleaved: bool = False
+    grad_checkpointing: bool = False
     fixed_size: tuple[int, int] | None = None
     additions: re.Pattern[str] | None = None
 
@@ -180,7 +182,7 @@ class Backbone(nn.Module):
 
     def splits_after(self, _last: int) -> bool:
         """Whether stages 0..last can be run by themselves, by `run_stages`; they run faster then while they are frozen.
-        A subclass that can begins its `forward` with `run_prefix`."""
+        A subclass that can has `held.run_backbone` as its `forward`."""
         return False
 
     def run_stages(self, x: Any, first: int, last: int) -> tuple[Any, dict[str, Tensor]]:

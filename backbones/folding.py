@@ -1,7 +1,7 @@
 """Convolutions and the norms behind them as one convolution each: the same function, in inference, at less work."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -33,20 +33,24 @@ def fold(module: nn.Module) -> nn.Module:
         return fold_in_place(copy.deepcopy(module).eval().requires_grad_(False))
 
 
-def fold_in_place(module: nn.Module) -> nn.Module:
-    """`fold`, of a module that is in eval and that nobody else has."""
-    instead = {}
-    for norm, convolution in _pairs(module).items():
+def fold_in_place(module: nn.Module, pairs: Mapping[nn.Module, nn.Module] | None = None) -> nn.Module:
+    """`fold`, of a module that is in eval and that nobody else has.
+
+    Args:
+        pairs: of `find_pairs`; None looks for them.
+    """
+    instead: dict[nn.Module, nn.Module] = {}
+    for norm, convolution in (find_pairs(module) if pairs is None else pairs).items():
         _merge(convolution, norm)
-        instead[norm] = _what_follows(norm)
+        instead[norm] = _in_a_row(*_what_follows(norm))
     for norm in module.modules():
         if norm not in instead and is_fixed_norm(norm):
-            instead[norm] = nn.Sequential(ScaleShift(norm), *_what_follows(norm))
+            instead[norm] = _in_a_row(ScaleShift(norm), *_what_follows(norm))
     for parent in [*module.modules()]:
         for name, child in parent.named_children():
             if child in instead:
-                setattr(parent, name, _alone(instead[child]))
-    return _alone(instead[module]) if module in instead else module
+                setattr(parent, name, instead[child])
+    return instead.get(module, module)
 
 
 class ScaleShift(nn.Module):
@@ -91,7 +95,7 @@ def is_convolution(module: nn.Module) -> bool:
     return type(module) in _CONVOLUTIONS or type(module).__name__ == "Conv2dSame"  # timm's, padded by its input's size
 
 
-def _pairs(module: nn.Module) -> dict[nn.Module, nn.Module]:
+def find_pairs(module: nn.Module) -> dict[nn.Module, nn.Module]:
     """Each batch norm whose input always comes from one convolution that gives to nothing else, and that."""
     calls = _Calls()
     for root in _traceable(module):
@@ -164,11 +168,11 @@ def _merge(convolution: nn.Module, norm: nn.Module) -> None:
     conv.weight, conv.bias = (nn.Parameter(one.detach().to(dtype), requires_grad=False) for one in merged)
 
 
-def _what_follows(norm: nn.Module) -> nn.Sequential:
+def _what_follows(norm: nn.Module) -> list[nn.Module]:
     """What timm has put into a norm: dropout and an activation."""
     parts = [getattr(norm, name, None) for name in ("drop", "act")]
-    return nn.Sequential(*(part for part in parts if isinstance(part, nn.Module) and type(part) is not nn.Identity))
+    return [part for part in parts if isinstance(part, nn.Module) and type(part) is not nn.Identity]
 
 
-def _alone(parts: nn.Sequential) -> nn.Module:
-    return parts[0] if len(parts) == 1 else parts if len(parts) else nn.Identity()
+def _in_a_row(*parts: nn.Module) -> nn.Module:
+    return parts[0] if len(parts) == 1 else nn.Sequential(*parts) if parts else nn.Identity()

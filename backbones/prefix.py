@@ -12,9 +12,9 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as every_module
 from torchvision.ops import DeformConv2d
 
+from backbones.apart import Stages, has_hooks, is_computed
 from backbones.features import Backbone
 from backbones.folding import fold_in_place, is_convolution
 
@@ -35,7 +35,7 @@ def run_prefix(backbone: Backbone, images: Tensor) -> tuple[Any, dict[str, Tenso
         What the next stage takes, the levels that there are so far, and how many stages were run.
     """
     last = backbone.frozen_stages
-    if not last or not _is_plain(images) or not backbone.splits_after(last):
+    if not last or not is_computed(images) or images.requires_grad or not backbone.splits_after(last):
         return images, {}, 0
     tensors = _held_tensors(backbone)
     if tensors is None:
@@ -102,32 +102,17 @@ class _Prefix:
 _prefixes: WeakKeyDictionary[Backbone, _Prefix] = WeakKeyDictionary()
 
 
-class _Stages(nn.Module):
-    def __init__(self, backbone: Backbone, last: int) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.last = last
-
-    def forward(self, images: Tensor) -> tuple[Any, dict[str, Tensor]]:
-        return self.backbone.run_stages(images, 0, self.last)
-
-
-def _is_plain(images: Tensor) -> bool:
-    if type(images) is not Tensor or images.device.type == "meta" or torch.compiler.is_compiling():
-        return False
-    return not (images.requires_grad or torch.jit.is_tracing() or torch.onnx.is_in_onnx_export())
-
-
 def _held_tensors(backbone: Backbone) -> list[Tensor] | None:
     """Those of the frozen stages; None where the plain path shows what a copy would not."""
-    if every_module._global_forward_hooks or every_module._global_forward_pre_hooks:
+    modules = [module for stage in backbone.frozen_modules() for module in stage.modules()]
+    if has_hooks(modules) or any(module.training for module in modules):
         return None
-    tensors: list[Tensor] = []
-    for stage in backbone.frozen_modules():
-        for module in stage.modules():
-            if module.training or module._forward_hooks or module._forward_pre_hooks:
-                return None
-            tensors += [one for one in (*module._parameters.values(), *module._buffers.values()) if one is not None]
+    tensors = [
+        tensor
+        for module in modules
+        for tensor in (*module._parameters.values(), *module._buffers.values())
+        if tensor is not None
+    ]
     plain = all(type(one) in (Tensor, nn.Parameter) for one in tensors)
     return tensors if plain and not any(one.requires_grad or one.is_inference() for one in tensors) else None
 
@@ -137,7 +122,7 @@ def _fold_prefix(backbone: Backbone, tensors: list[Tensor], made: _Made) -> _Pre
     later = [module for stage in backbone.stages()[backbone.frozen_stages + 1 :] for module in stage]
     with torch.inference_mode(False), torch.no_grad():
         # What comes later is not copied.
-        stages = copy.deepcopy(_Stages(backbone, backbone.frozen_stages), {id(one): nn.Identity() for one in later})
+        stages = copy.deepcopy(Stages(backbone, 0, backbone.frozen_stages), {id(one): nn.Identity() for one in later})
         network = fold_in_place(stages.eval()).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for module in network.modules():
             cast = is_convolution(module) and not isinstance(module, DeformConv2d)  # which computes in float32

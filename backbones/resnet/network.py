@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from backbones.checkpointing import checkpointed
 from backbones.errors import InputError
 from backbones.features import Backbone, FeatureInfo, check_images
+from backbones.held import run_backbone
 from backbones.layers import Init, NormLayer, init_he, norm_layer
-from backbones.prefix import run_prefix
 from backbones.resnet.blocks import BlockSpec, Bottleneck, PreActBottleneck, ResidualBlock
 from backbones.resnet.deformable import ModulatedDeformConv2d
 from backbones.resnet.variants import Variant
@@ -131,8 +131,7 @@ class ResNet(Backbone):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         check_images(images, self.in_channels)
-        x, levels, done = run_prefix(self, images)
-        return levels | self.run_stages(x, done, len(self.layers))[1]
+        return run_backbone(self, images)
 
     def splits_after(self, _last: int) -> bool:
         return True

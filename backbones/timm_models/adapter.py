@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from backbones.errors import InputError, nearest
 from backbones.features import Backbone, FeatureInfo, check_images
-from backbones.prefix import run_prefix
+from backbones.held import run_backbone
 from backbones.timm_models.norms import convert_norms
 from backbones.timm_models.running import checkpoint_gradients, run, splits
 from backbones.timm_models.stages import is_interleaved, split_stages
@@ -60,6 +60,7 @@ class TimmBackbone(Backbone):
             raise InputError(f"timm has no model {model!r}{nearest(model, timm.list_models())}")
         self.model = model
         self.in_channels = in_channels
+        self.grad_checkpointing = grad_checkpointing
         options = _options(in_channels, output_stride, drop_path, img_size)
         with torch.inference_mode(False):
             with torch.device("meta"):
@@ -117,8 +118,7 @@ class TimmBackbone(Backbone):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         check_images(images, self.in_channels)
         _check_size(images, self._plan.fixed, self.model)
-        x, levels, done = run_prefix(self, images)
-        levels |= self.run_stages(x, done, len(self._plan.stages) - 1)[1]
+        levels = run_backbone(self, images)
         if self._plan.multiple == 1:
             return levels
         return {
