@@ -29,7 +29,8 @@ def run_backbone(backbone: Backbone, images: Tensor) -> dict[str, Tensor]:
     """
     x, levels, first = run_prefix(backbone, images)
     last = len(backbone.stages()) - 1
-    if torch.is_grad_enabled() and is_computed(x) and (held := _held(backbone, x, first, last)) is not None:
+    trains = backbone.training and torch.is_grad_enabled()
+    if trains and is_computed(x) and (held := _held(backbone, x, first, last)) is not None:
         return levels | held.run(x)[1]
     return levels | backbone.run_stages(x, first, last)[1]
 

@@ -18,7 +18,7 @@ SLOW += ["timm/vit_tiny_patch16_224", "timm/vgg11"]  # parameters beside the mod
 @pytest.mark.parametrize("name", FAST + [pytest.param(name, marks=pytest.mark.slow) for name in SLOW])
 def test_every_registered_backbone_keeps_the_contract(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     checks = check_backbone(name)
-    assert len(checks) == 13
+    assert len(checks) == 14
     assert all(check.passed for check in checks)
     printed = capsys.readouterr().out
     assert printed.startswith(f"{name}: the contract of a backbone")
