@@ -32,7 +32,7 @@ class EvaluateArguments(Group):
     """Which images. None: val; of other data without one, test, or else all that it has."""
     data: Annotated[UserText | None, tyro.conf.arg(help=f"Another data set with the run's classes: {DATA_HELP}")] = None
     device: Device = "auto"
-    workers: int = Field(1, ge=0)
+    workers: int | None = Field(None, ge=0)
     """Processes that read images."""
     evaluator: Literal["hotcoco", "pycocotools"] | None = None
     """Detection: who computes the COCO metrics. None: hotcoco."""
@@ -64,7 +64,7 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
     from tasks.data import Loader, open_data, with_classes
     from tasks.detection import CocoMetric
     from tasks.heads import find_head
-    from tasks.training import checkpoint_folder, evaluate, make_accelerator, read_description
+    from tasks.training import checkpoint_folder, evaluate, loader_workers, make_accelerator, read_description
 
     folder = checkpoint_folder(arguments.run)
     _check_use(arguments, read_description(folder)["task"], folder)
@@ -88,7 +88,7 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
         data.splits[split],
         task.transform(settings, train=False, channels=len(task.backbone.mean)),
         batch_size=settings.batch_size,
-        workers=arguments.workers,
+        workers=loader_workers(arguments.workers, accelerator.device.type),
     )
     task.model.to(accelerator.device)
     metric = evaluate(task, task.model, loader, accelerator.device, description["precision"], console)

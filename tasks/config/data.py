@@ -62,8 +62,9 @@ class DataSettings(Group):
     ones), LOW,HIGH, or auto, which finds such a range in train and keeps it with the model."""
     batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch-size"])] = Field(4, ge=1)
     """Images a step, of all processes together."""
-    workers: int = Field(1, ge=0)
-    """Processes that read images; any number gives the same run."""
+    workers: int | None = Field(None, ge=0)
+    """Processes that read images; any number gives the same run. None: one where a CPU trains; where a GPU does, one
+    for each core but one, at most 8."""
     augment: UserText = "light"
     """none, light (mirrors), flips (upside down as well), strong (colours, blur, scale), shift (by 4 px, for
     images of 32); or a YAML file of albumentations transforms."""

@@ -44,11 +44,14 @@ from tasks.training import (
     Trainer,
     TrainingState,
     evaluate,
+    keep_freed_memory,
     load_weights_into,
+    loader_workers,
     make_accelerator,
     overruled_environment,
     read_description,
     read_state,
+    settle_threads,
     stop_signals,
 )
 
@@ -117,7 +120,10 @@ def train_run(settings: Settings, console: Console) -> TrainedRun:
         InputError: the data, the weights or the folder cannot be used.
         TrainingError, Interrupted: as `Trainer.fit`.
     """
+    settle_threads()
     accelerator = make_accelerator(settings.device)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     for line in overruled_environment():
         console.print(f"warning: {line}")
     print_processes(settings, accelerator.device, console)
@@ -167,7 +173,8 @@ def _in_folder(settings: Settings, run: Run, accelerator: Accelerator, console: 
     console.print(f"weights: {weights}")
     console.print(f"{settings.backbone.name}: {task.backbone.freeze_report()}")
     print_anchors(settings, data, task.model, console)
-    loaders = {split: _loader(settings, task, data, split, console) for split in data.splits}
+    workers = loader_workers(settings.data.workers, accelerator.device.type)
+    loaders = {split: _loader(settings, task, data, split, workers, console) for split in data.splits}
     check_small_images(settings, task, loaders)
     _try_augmentation(settings, task, data)
     known = fingerprints(data)
@@ -210,7 +217,7 @@ def _try_augmentation(settings: Settings, task: Task, data: DataSet[Any]) -> Non
     try_augmentation(settings.data.augment, settings.data.image_size, image)
 
 
-def _loader(settings: Settings, task: Task, data: DataSet[Any], split: str, console: Console) -> Loader:
+def _loader(settings: Settings, task: Task, data: DataSet[Any], split: str, workers: int, console: Console) -> Loader:
     given, samples, train = settings.data, data.splits[split], split == "train"
     factors = None
     if train and settings.overfit is not None:
@@ -225,7 +232,7 @@ def _loader(settings: Settings, task: Task, data: DataSet[Any], split: str, cons
         samples,
         task.transform(given, train=train, masks=masks, others=samples, channels=settings.backbone.in_channels),
         batch_size=given.batch_size,
-        workers=given.workers,
+        workers=workers,
         seed=settings.seed,
         shuffle=train,
         repeat_factors=factors,

@@ -72,7 +72,7 @@ def train_briefly(
 
     from tasks.assembly import describe, task_from_settings
     from tasks.data import Loader, fingerprints
-    from tasks.training import Run, Trainer, make_accelerator, stop_signals
+    from tasks.training import Run, Trainer, loader_workers, make_accelerator, stop_signals
 
     settings = settle(asked)
     accelerator = make_accelerator(settings.device)
@@ -90,7 +90,7 @@ def train_briefly(
             samples,
             task.transform(settings.data, train=train, masks=masks, others=samples, channels=channels),
             batch_size=settings.data.batch_size,
-            workers=settings.data.workers,
+            workers=loader_workers(settings.data.workers, accelerator.device.type),
             seed=settings.seed,
             shuffle=train,
         )

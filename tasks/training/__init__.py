@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         save_checkpoint,
     )
     from tasks.training.conversion import convert_config
+    from tasks.training.cores import keep_freed_memory, loader_workers, settle_threads, wait_passively
     from tasks.training.device import find_device, make_accelerator, overruled_environment
     from tasks.training.evaluation import evaluate
     from tasks.training.parameters import make_optimizer
@@ -46,9 +47,11 @@ __all__ = [
     "find_device",
     "find_optimizer",
     "find_schedule",
+    "keep_freed_memory",
     "list_optimizers",
     "list_schedules",
     "load_weights_into",
+    "loader_workers",
     "make_accelerator",
     "make_optimizer",
     "overruled_environment",
@@ -56,13 +59,16 @@ __all__ = [
     "read_replay",
     "read_state",
     "save_checkpoint",
+    "settle_threads",
     "stop_signals",
+    "wait_passively",
 ]
 
 __getattr__ = hand_out(
     __name__,
     {
         "conversion": ("convert_config",),
+        "cores": ("keep_freed_memory", "loader_workers", "settle_threads", "wait_passively"),
         "device": ("find_device", "make_accelerator", "overruled_environment"),
         "evaluation": ("evaluate",),
         "checkpoint": (
