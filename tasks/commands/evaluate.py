@@ -58,7 +58,9 @@ def _parse(argv: list[str]) -> EvaluateArguments:
 
 
 def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
-    from backbones import InputError
+    import torch
+
+    from backbones import InputError, fold
     from tasks.assembly import task_from_checkpoint
     from tasks.classification import ClassificationMetric, as_imagenet
     from tasks.data import Loader, open_data, with_classes
@@ -90,8 +92,8 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
         batch_size=settings.batch_size,
         workers=loader_workers(arguments.workers, accelerator.device.type),
     )
-    task.model.to(accelerator.device)
-    metric = evaluate(task, task.model, loader, accelerator.device, description["precision"], console)
+    model = fold(task.model).to(device=accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    metric = evaluate(task, model, loader, accelerator.device, description["precision"], console)
     if not accelerator.is_main_process:
         return 0
     console.print(metrics_table({split: metric.compute()}, str(folder)))

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backbones import InputError
+from backbones import InputError, fold
 from tasks.assembly import data_of, task_from_checkpoint
 from tasks.config import DataSettings
 from tasks.data import Batch, Intensity, Reading
@@ -51,7 +51,7 @@ class Predictor:
         self._precision = precision
         self._batch_size = batch_size
         self._transform = task.transform(data, train=False, channels=self.reading.channels)
-        task.model.to(device).to(memory_format=torch.channels_last).eval()
+        self._model = fold(task.model).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, images: Iterable[ImageInput] | ImageInput) -> Any:
         """Find the objects, the class of every pixel, or that of the whole image.
@@ -80,7 +80,7 @@ class Predictor:
             original_sizes=[(image.shape[0], image.shape[1]) for _, image in named],
         ).to(self._device)
         with torch.inference_mode(), autocast(self._device, self._precision):
-            found = self._task.predict(self._task.model, batch)
+            found = self._task.predict(self._model, batch)
         return [one.cpu() if isinstance(one, Tensor) else one for one in found]
 
 
