@@ -50,6 +50,8 @@ class Settings(Group):
     """What to do at a loss or gradient that is not finite; skipped are at most 20 steps in a row."""
     dry_run: bool = False
     """Two steps of everything, and nothing kept: whether it all goes through."""
+    profile: bool = False
+    """Where the time of a step goes: a table, and a trace for a browser, of five steps near the beginning."""
     overfit: int | None = Field(None, ge=1)
     """Train on so many images alone, and evaluate on the same: whether the data can be learnt at all."""
     replay: UserText | None = None

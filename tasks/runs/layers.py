@@ -35,7 +35,7 @@ from tasks.heads import find_head, head_named, published_detectors
 from tasks.training import convert_config, find_optimizer, find_schedule
 
 FREE_ON_RESUME = {"config", "output", "resume", "resume_anyway", "save_every", "max_minutes", "device", "evaluator"}
-FREE_ON_RESUME |= {"non_finite", "verify_freeze", "data.workers", "backbone.grad_checkpointing"}
+FREE_ON_RESUME |= {"non_finite", "verify_freeze", "profile", "data.workers", "backbone.grad_checkpointing"}
 _HOW = {"schedule.epochs": " with --weights RUN: this schedule's rates depend on the number of epochs"}
 _NAMED = ("head", "optim", "schedule")
 

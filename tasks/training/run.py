@@ -22,7 +22,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_OWN = ("config.yaml", "metrics.jsonl", "run.json", "best", "last")
+_OWN = ("config.yaml", "metrics.jsonl", "run.json", "best", "last", "profile.txt", "trace.json")
 
 
 class Run:

@@ -9,6 +9,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.profiler import record_function
 
 from tasks.config import Settings
 from tasks.data import Batch, share_sizes
@@ -132,13 +133,8 @@ class Stepper:
             losses = None  # outside of `except`: what it holds on to is freed
         if losses is None:
             losses = self._gradients_with_less_memory(batch)
-        self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self._trained, self.settings.optim.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update(None if self.settings.precision == "fp16" else 1.0)
-        self.optimizer.zero_grad()
-        if self.average is not None:
-            self.average.update(self.task.model, step)
+        with record_function("optimizer"):
+            norm = self._move(step)
         total = torch.stack(list(losses.values())).sum()
         if self.settings.non_finite == "stop":
             finite = total.isfinite() if self.settings.precision == "fp16" else total.isfinite() & norm.isfinite()
@@ -147,6 +143,17 @@ class Stepper:
         if more:
             numbers = torch.cat([numbers, torch.tensor(more, device=self.device)])
         return StepDone(step, lr, batch, tuple(losses), Later(summed(numbers) / processes()))
+
+    def _move(self, step: int) -> Tensor:
+        """Move the weights; the norm that the gradient had."""
+        self.scaler.unscale_(self.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self._trained, self.settings.optim.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update(None if self.settings.precision == "fp16" else 1.0)
+        self.optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update(self.task.model, step)
+        return norm
 
     def forget(self, step: int) -> None:
         """Give running statistics back what they were before a step that was not finite; they have taken that in."""
@@ -171,13 +178,16 @@ class Stepper:
         parts = list(self._parts(batch))
         for number, (part, share) in enumerate(parts, start=1):
             with self._exchange(number == len(parts)), taking_part(part.takes_part):
-                with autocast(self.device, self.settings.precision):
-                    losses = self.task.losses(self.model, part.to(self.device))
+                with record_function("to the device"):
+                    there = part.to(self.device)
+                with record_function("forward"), autocast(self.device, self.settings.precision):
+                    losses = self.task.losses(self.model, there)
                 losses = {name: share * loss for name, loss in losses.items()}
                 total = torch.stack(list(losses.values())).sum()
                 # No number, nor its gradient, where an earlier step was none: this one is left out as well.
                 total = total * torch.where(self._broken, torch.nan, float(part.takes_part))
-                self.scaler.scale(total).backward()
+                with record_function("backward"):
+                    self.scaler.scale(total).backward()
             for name, loss in losses.items():
                 found[name] = found[name] + loss.detach() if name in found else loss.detach()
         return found

@@ -4,7 +4,7 @@ import math
 import signal
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from tasks.task import Task
 from tasks.training.checkpoint import TrainingState, load_weights_into
 from tasks.training.evaluation import evaluate
 from tasks.training.generators import generators_state, restore_generators, seed_generators
+from tasks.training.profiling import profiled
 from tasks.training.progress import progress_bar
 from tasks.training.replay import save_replay
 from tasks.training.run import Run
@@ -68,6 +69,7 @@ class Trainer:
         self._under_way: StepDone | None = None
         self._started = time.monotonic()
         self._skipped = 0
+        self._profile = settings.profile
         seed_generators(settings.seed)
 
     def resume(self, state: TrainingState) -> None:
@@ -170,7 +172,8 @@ class Trainer:
         self.model.train()
         schedule, steps = self.settings.schedule, len(loader) * self.settings.schedule.epochs
         title = f"epoch {epoch + 1}/{schedule.epochs}"
-        with progress_bar(self.console, title, steps, self.state.step) as bar:
+        profiler = profiled(self.run, self.console) if self._profiles() else nullcontext(lambda: None)
+        with progress_bar(self.console, title, steps, self.state.step) as bar, profiler as recorded:
             self._clock = time.perf_counter()
             for batch in loader.batches(epoch, first_batch=self.state.batch):
                 lr = schedule.rate(self.state.step, len(loader), self.settings.optim.lr)
@@ -181,6 +184,7 @@ class Trainer:
                 asked = self._asked(stop, self._under_way)
                 bar(self._flush(epoch))
                 self._under_way = step
+                recorded()
                 saves = self.settings.save_every and self.state.step % self.settings.save_every == 0
                 if self.state.batch < len(loader) and (asked or saves):
                     asked = asked or self._asked(stop, step)
@@ -189,6 +193,11 @@ class Trainer:
                     if asked:
                         raise asked
             bar(self._flush(epoch))
+
+    def _profiles(self) -> bool:
+        """In the first epoch alone."""
+        wanted, self._profile = self._profile, False
+        return wanted
 
     def _flush(self, epoch: int) -> str:
         """Write down the step that is under way, once its numbers have come; a line for the progress."""

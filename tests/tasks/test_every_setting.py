@@ -188,6 +188,7 @@ RUN: dict[str, Change] = {
     "seed": ("7", "batches", ""),
     "save_every": ("7", "place", ""),
     "verify_freeze": ("True", "place", ""),
+    "profile": ("True", "place", ""),
     "accumulate": ("2", "place", ""),
     "ema": ("0.9", "place", ""),
     "max_minutes": ("9", "place", ""),
