@@ -22,7 +22,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def _faults(how: str, **variables: str) -> int:
+def _pages_asked_for(how: str, **variables: str) -> int:
     """Pages that five steps ask the system for."""
     environment = {name: value for name, value in os.environ.items() if name not in cores._MEMORY} | variables
     command = [sys.executable, "-c", STEPS, how]
@@ -32,8 +32,8 @@ def _faults(how: str, **variables: str) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is glibc's")
 def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
-    assert _faults("kept") < 10_000
-    assert _faults("kept", MALLOC_TRIM_THRESHOLD_="0") > 100_000  # 16 MB are 3,906 pages
+    assert _pages_asked_for("kept") < 10_000
+    assert _pages_asked_for("kept", MALLOC_TRIM_THRESHOLD_="0") > 100_000  # 16 MB are 3,906 pages
 
 
 def test_threads_sleep_while_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
