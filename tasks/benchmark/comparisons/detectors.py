@@ -68,7 +68,7 @@ def make_sure(model: nn.Module) -> None:
     with torch.no_grad():
         for name, layer in model.named_modules():
             if name.endswith("cls_logits") and "rpn" not in name:
-                nn.init.normal_(layer.weight, std=0.03)  # type: ignore[arg-type]
+                nn.init.normal_(layer.weight, std=0.1)  # type: ignore[arg-type]
                 classes = len(CLASSES["detection"]) + 1
                 # Nothing trains column 0, which torchvision takes for a class and we do not.
                 layer.weight.view(-1, classes, *layer.weight.shape[1:])[:, 0] = 0  # type: ignore[operator,union-attr,index]

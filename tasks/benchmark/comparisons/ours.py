@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from backbones import Backbone, create_backbone
+from backbones import create_backbone
 from tasks.assembly import create_task
 from tasks.benchmark.comparisons.images import CLASSES, make_batches
 from tasks.benchmark.comparisons.line import Conditions
@@ -19,6 +19,7 @@ from tasks.training import Stepper, find_optimizer, find_schedule
 # As in the first steps of a warm-up: the weights stay what they were, and so does what there is to do.
 LEARNING_RATE = 1e-6
 _CALIBRATED_ON = 4  # images
+_BRANCH = 0.2  # weight of the last norm of a residual branch
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,12 @@ def prepare(
 
 
 def calibrate(network: nn.Module, images: Tensor) -> None:
-    """Running statistics become those of these images."""
+    """Make random weights behave as trained ones do: running statistics become those of these images, and residual
+    branches are small against what they are added to. Otherwise rounding grows from block to block."""
+    for block in network.modules():
+        last = getattr(block, "bn3", getattr(block, "bn2", None))
+        if isinstance(last, nn.BatchNorm2d):
+            nn.init.constant_(last.weight, _BRANCH)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momentum = [norm.momentum for norm in norms]
     for norm in norms:
@@ -82,15 +88,7 @@ def calibrate(network: nn.Module, images: Tensor) -> None:
         norm.momentum = before
 
 
-def trained_parts(model: nn.Module) -> dict[str, Tensor]:
-    """Gradients by name."""
-    return {name: tensor.grad for name, tensor in model.named_parameters() if tensor.grad is not None}
-
-
 def _settings(head: HeadSettings, optimizer: str, precision: str, conditions: Conditions) -> Settings:
     kind = settings_for(type(head), find_optimizer(optimizer), find_schedule("cosine"))
     return kind(head=head, precision=precision, seed=conditions.seed, device=conditions.device)
 
-
-def backbone_of(ours: Ours) -> Backbone:
-    return ours.task.backbone
