@@ -53,7 +53,7 @@ def detections_agree(
             torch.cat([boxes.float(), labels[:, None] * _OTHER, scores[:, None] * _SCORE], 1).cpu()
             for boxes, labels, scores in (mine, other)
         ]
-        distance = torch.cdist(*rows, p=torch.inf, compute_mode="donot_use_mm_for_euclid_dist")
+        distance = torch.cdist(rows[0], rows[1], p=torch.inf, compute_mode="donot_use_mm_for_euclid_dist")
         for axis, found in enumerate(rows):
             near = distance.amin(1 - axis) if distance.numel() else torch.full((len(found),), torch.inf)
             alone, count = alone + int((near > _NEAR).sum()), count + len(found)

@@ -67,14 +67,16 @@ def make_sure(model: nn.Module) -> None:
     """Give class layers weights that find something, as random ones do not, and not everything."""
     with torch.no_grad():
         for name, layer in model.named_modules():
-            if name.endswith("cls_logits") and "rpn" not in name:
-                nn.init.normal_(layer.weight, std=0.1)  # type: ignore[arg-type]
+            if "classification_head.conv" in name and isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            elif name.endswith("classification_head.cls_logits"):
+                nn.init.normal_(layer.weight, std=0.03)
                 classes = len(CLASSES["detection"]) + 1
                 # Nothing trains column 0, which torchvision takes for a class and we do not.
-                layer.weight.view(-1, classes, *layer.weight.shape[1:])[:, 0] = 0  # type: ignore[operator,union-attr,index]
-                layer.bias.view(-1, classes)[:, 0] = _BACKGROUND  # type: ignore[operator,index]
+                layer.weight.view(-1, classes, *layer.weight.shape[1:])[:, 0] = 0
+                layer.bias.view(-1, classes)[:, 0] = _BACKGROUND
             elif name.endswith("cls_score"):
-                nn.init.normal_(layer.weight, std=0.1)  # type: ignore[arg-type]
+                nn.init.normal_(layer.weight, std=0.1)
 
 
 def _same_detections(ours: Ours, peer: nn.Module, device: torch.device) -> Agreement:

@@ -36,16 +36,21 @@ class Ours:
         self.task.model.train()
         return self.task.losses(self.task.model, batch.to(device))
 
-    def stepper(self, device: torch.device) -> Callable[[int], object]:
-        """The trainer's own step; its numbers are read as the log reads them."""
+    def step_on(self, device: torch.device) -> Callable[[Batch], object]:
+        """The trainer's own step, with the model on this device."""
         model = self.task.model.to(device).to(memory_format=torch.channels_last).train()
         stepper = Stepper(self.task, model, self.settings, device, print)
 
-        def step(number: int) -> object:
+        def step(batch: Batch) -> object:
             model.train()
-            return stepper(self.batches[number % len(self.batches)], number + 1, LEARNING_RATE, [])
+            return stepper(batch, 1, LEARNING_RATE, [])
 
         return step
+
+    def stepper(self, device: torch.device) -> Callable[[int], object]:
+        """The same, on the batch of a number."""
+        step = self.step_on(device)
+        return lambda number: step(self.batches[number % len(self.batches)])
 
 
 def prepare(
@@ -91,4 +96,3 @@ def calibrate(network: nn.Module, images: Tensor) -> None:
 def _settings(head: HeadSettings, optimizer: str, precision: str, conditions: Conditions) -> Settings:
     kind = settings_for(type(head), find_optimizer(optimizer), find_schedule("cosine"))
     return kind(head=head, precision=precision, seed=conditions.seed, device=conditions.device)
-

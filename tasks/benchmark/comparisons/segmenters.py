@@ -1,6 +1,7 @@
 """U-Net against segmentation-models-pytorch's of the same weights, in the plain loop that its users write."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from segmentation_models_pytorch import Unet
@@ -58,7 +59,7 @@ def _their_name(name: str) -> str:
 
 
 def _stages(peer: nn.Module, count: int) -> list[nn.Module]:
-    encoder: nn.Module = peer.encoder
+    encoder: Any = peer.encoder
     names = ["conv1", "bn1", *(f"layer{number}" for number in range(1, count + 1))] if count else []
     return [encoder.get_submodule(name) for name in names]
 

@@ -23,7 +23,7 @@ _MOMENTUM, _WEIGHT_DECAY = 0.9, 1e-4
 def torchvision_detector(
     head: str, backbone: str, classes: int, *, frozen_stages: int = 0, min_size: int = 800, max_size: int = 1333
 ) -> nn.Module:
-    """What `fasterrcnn_resnet50_fpn` and its like build from a pretrained backbone: norms that hold still; of any depth.
+    """What `fasterrcnn_resnet50_fpn` and its like build from a pretrained backbone, with norms that hold still.
 
     Args:
         classes: without the background.
@@ -84,7 +84,7 @@ def reference_step(
 def learning_from_everything(*models: nn.Module) -> Iterator[None]:
     """Two-stage detectors, ours and torchvision's, learn from all anchors and proposals instead of a random few, which
     each draws in its own way: the one thing about them that differs on purpose."""
-    samplers = [
+    samplers: list[Any] = [
         part.fg_bg_sampler for model in models for part in model.children() if hasattr(part, "fg_bg_sampler")
     ]
     before = [sampler.batch_size_per_image for sampler in samplers]

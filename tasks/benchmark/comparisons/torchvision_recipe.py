@@ -99,9 +99,11 @@ def _load_body(body: nn.Module, file: Path, stride_in_1x1: bool) -> None:
 
 
 def _loader(images: VocImages, batch_size: int) -> DataLoader[Example]:
-    return DataLoader(
-        images, batch_size, shuffle=images.train, num_workers=1, collate_fn=lambda examples: tuple(zip(*examples))
-    )
+    return DataLoader(images, batch_size, shuffle=images.train, num_workers=1, collate_fn=_collate)
+
+
+def _collate(examples: list[Example]) -> tuple[Any, ...]:
+    return tuple(zip(*examples, strict=True))
 
 
 def _train_one_epoch(model: nn.Module, loader: DataLoader[Example], device: torch.device) -> None:
