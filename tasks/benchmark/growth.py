@@ -1,6 +1,8 @@
 """How a detector's training step grows with the objects of an image and with the images of a step, and whether memory
 stays level over many steps."""
 
+import gc
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -12,11 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.benchmark.comparisons.line import Conditions, Sizes
-from tasks.benchmark.comparisons.ours import prepare
+from tasks.benchmark.comparisons.ours import Ours, prepare
 from tasks.config import HeadSettings, SettingsError
 from tasks.data import Batch
 from tasks.heads import find_head, head_named, list_heads
-from tasks.training import find_device
+from tasks.training import autocast, find_device
 
 _OBJECTS, _BATCHES = (1, 30, 300), (1, 8, 32)
 _IMAGES = 2  # a step, where the objects grow
@@ -51,29 +53,32 @@ def measure_growth(console: Console, growth: Growth) -> int:
         SettingsError: there is no such detector.
     """
     for name in _heads(growth.head):
-        step, device = _stepper(name, growth)
+        ours, device = _prepared(name, growth)
         by_objects = {count: _batch(name, growth.side, count, _IMAGES) for count in _OBJECTS}
         by_images = {count: _batch(name, growth.side, _FEW, count) for count in _BATCHES}
-        console.print(_grown(f"{name}: objects an image, {_IMAGES} images a step", step, by_objects, growth, device))
-        console.print(_grown(f"{name}: images a step, {_FEW} objects an image", step, by_images, growth, device))
+        console.print(_grown(f"{name}: objects an image, {_IMAGES} images a step", ours, by_objects, growth, device))
+        console.print(_grown(f"{name}: images a step, {_FEW} objects an image", ours, by_images, growth, device))
     return 0
 
 
 def measure_level(console: Console, growth: Growth, *, steps: int = 1000) -> int:
-    """Print the memory at ten places on the way through so many steps, of images with more and fewer objects."""
+    """Print the memory at ten places on the way through so many steps, of images with more and fewer objects: of the
+    process, whose allocator keeps some of what was freed, and of the tensors that Python knows of, exactly."""
     for name in _heads(growth.head):
-        step, device = _stepper(name, growth)
+        ours, device = _prepared(name, growth)
+        step = ours.step_on(device)
         batches = [_batch(name, growth.side, count, _IMAGES, seed=count) for count in (1, 3, 7, 12, 30)]
-        table = Table("step", "MiB", title=f"{name}: memory in use", title_justify="left")
+        table = Table("step", "MiB in use", "MiB of tensors", title=name, title_justify="left")
         levels = []
         for number in range(1, steps + 1):
             step(batches[number % len(batches)])
             if number % max(1, steps // _READINGS) == 0:
-                levels.append(_memory(device))
-                table.add_row(f"{number:,}", f"{levels[-1]:,.0f}")
+                levels.append((_memory(device), _tensors()))
+                table.add_row(f"{number:,}", *(f"{level:,.1f}" for level in levels[-1]))
         console.print(table)
-        half = levels[len(levels) // 2 :]
-        console.print(f"{name}: {half[-1] - half[0]:+,.1f} MiB over the second half")
+        first, last = levels[len(levels) // 2], levels[-1]
+        rises = [f"{after - before:+,.1f}" for before, after in zip(first, last, strict=True)]
+        console.print(f"{name}: over the second half {rises[0]} MiB in use, {rises[1]} MiB of tensors")
     return 0
 
 
@@ -81,12 +86,10 @@ def _heads(name: str | None) -> list[str]:
     return list_heads("detection") if name is None else [find_head(name, "detection")().name]
 
 
-def _stepper(head: str, growth: Growth) -> tuple[Callable[[Batch], object], torch.device]:
-    """The trainer's own step, on any batch."""
+def _prepared(head: str, growth: Growth) -> tuple[Ours, torch.device]:
     device = find_device(growth.device)
     conditions = Conditions(str(device), Sizes(growth.side, growth.side, _IMAGES), growth.backbone, batches=1)
-    ours = prepare(head, conditions, freeze="1-3", optimizer="sgd", precision="bf16")
-    return ours.step_on(device), device
+    return prepare(head, conditions, freeze="1-3", optimizer="sgd"), device
 
 
 def _batch(head: str, side: int, objects: int, images: int, seed: int = 0) -> Batch:
@@ -121,16 +124,15 @@ def _target(head: HeadSettings, side: int, objects: int, generator: torch.Genera
     return target
 
 
-def _grown(
-    title: str, step: Callable[[Batch], object], batches: dict[int, Batch], growth: Growth, device: torch.device
-) -> Table:
+def _grown(title: str, ours: Ours, batches: dict[int, Batch], growth: Growth, device: torch.device) -> Table:
+    step = ours.step_on(device)
     seconds: dict[int, list[float]] = {count: [] for count in batches}
     for batch in batches.values():
         step(batch)
     for _ in range(growth.rounds):
         for count, batch in batches.items():
             seconds[count].append(_seconds(step, batch, device) / len(batch))
-    memory = [_peak(step, batch, device) / len(batch) for batch in batches.values()]
+    memory = [_peak(ours, batch.to(device), device) / len(batch) for batch in batches.values()]
     table = Table("", "ms an image", "", "MiB an image", "", title=title, title_justify="left")
     times = [statistics.median(values) for values in seconds.values()]
     for count, time_, memory_ in zip(batches, times, memory, strict=True):
@@ -155,15 +157,22 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _peak(step: Callable[[Batch], object], batch: Batch, device: torch.device) -> float:
-    """The most that a step's tensors take at once, above what is there before it, in MiB."""
+def _peak(ours: Ours, batch: Batch, device: torch.device) -> float:
+    """The most that tensors take at once on the way to the losses, above what is there before, in MiB. On the way back
+    the gradients come on top, which are as large as the model whatever the images are."""
+
+    def losses() -> None:
+        with autocast(device, "bf16"):
+            ours.task.losses(ours.task.model, batch)
+
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        step(batch)
+        losses()
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it says on stderr that there is no GPU
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        step(batch)
+        losses()
     # By the profiler's own list, each allocation and what is given back: it knows nothing of the allocator's caches.
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     level = peak = 0
@@ -171,6 +180,14 @@ def _peak(step: Callable[[Batch], object], batch: Batch, device: torch.device) -
         level += event.nbytes()
         peak = max(peak, level)
     return peak / 2**20
+
+
+def _tensors() -> float:
+    """What Python's tensors hold, in MiB."""
+    gc.collect()
+    found = (one for one in gc.get_objects() if issubclass(type(one), torch.Tensor))
+    storages = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for one in found}
+    return sum(storages.values()) / 2**20
 
 
 def _memory(device: torch.device) -> float:
