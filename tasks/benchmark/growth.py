@@ -162,7 +162,7 @@ def _peak(ours: Ours, batch: Batch, device: torch.device) -> float:
     the gradients come on top, which are as large as the model whatever the images are."""
 
     def losses() -> None:
-        with autocast(device, "bf16"):
+        with autocast(device, ours.settings.precision):
             ours.task.losses(ours.task.model, batch)
 
     if device.type == "cuda":

@@ -30,9 +30,7 @@ def detector_pair(conditions: Conditions, *, head: str, frozen_stages: int, expe
             float32 on a CPU and, with its `--amp`, bfloat16 on a GPU.
         train: or predict.
     """
-    ours = prepare(
-        head, conditions, freeze=f"1-{frozen_stages}" if frozen_stages else "0", optimizer="sgd", precision="bf16"
-    )
+    ours = prepare(head, conditions, freeze=f"1-{frozen_stages}" if frozen_stages else "0", optimizer="sgd")
     make_sure(ours.task.model)
     sizes, device = conditions.sizes, torch.device(conditions.device)
     peer = torchvision_detector(
@@ -58,9 +56,7 @@ def detector_pair(conditions: Conditions, *, head: str, frozen_stages: int, expe
 
     if not train:
         return Pair(check, _predictor(ours, device), _peer_predictor(ours, peer, device, precision))
-    return Pair(
-        check, ours.stepper(device), reference_step(peer, ours.batches, device, precision, LEARNING_RATE), warm_up=1
-    )
+    return Pair(check, ours.stepper(device), reference_step(peer, ours.batches, device, precision, LEARNING_RATE))
 
 
 def make_sure(model: nn.Module) -> None:

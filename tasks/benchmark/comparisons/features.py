@@ -37,17 +37,16 @@ def features_pair(conditions: Conditions, *, precision: str, compiled: bool = Tr
     ours: Any = folded(backbone.eval()).to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiled:
         ours = torch.compile(ours)
-    # Channels-last is the layout that our loader's images have on the device; timm's users have torch's own.
-    own = [batch.to(device, dtype, memory_format=torch.channels_last) for batch in batches]
-    theirs = [batch.to(device) for batch in batches]
+    images = [batch.to(device) for batch in batches]
 
     def features(number: int) -> list[Tensor]:
         with torch.inference_mode():
-            return list(ours(own[number % len(own)]).values())
+            batch = images[number % len(images)].to(dtype, memory_format=torch.channels_last)
+            return list(ours(batch).values())
 
     def wanted(number: int) -> list[Tensor]:
         with torch.inference_mode():
-            found: list[Tensor] = peer(theirs[number % len(theirs)])
+            found: list[Tensor] = peer(images[number % len(images)])
             return found
 
     def check() -> list[Agreement]:

@@ -18,6 +18,7 @@ from tasks.training import Stepper, find_optimizer, find_schedule
 
 # As in the first steps of a warm-up: the weights stay what they were, and so does what there is to do.
 LEARNING_RATE = 1e-6
+_PRECISION = "bf16"  # of our recipes
 _CALIBRATED_ON = 4  # images
 _BRANCH = 0.2  # weight of the last norm of a residual branch
 
@@ -53,18 +54,15 @@ class Ours:
         return lambda number: step(self.batches[number % len(self.batches)])
 
 
-def prepare(
-    head: str, conditions: Conditions, *, freeze: str, optimizer: str, precision: str = "bf16", **options: object
-) -> Ours:
+def prepare(head: str, conditions: Conditions, *, freeze: str, optimizer: str) -> Ours:
     """The backbone's norms hold the statistics of the images themselves, so that nothing overflows on the way through a
     deep network of random weights; it counts as pretrained, so that norms are held where a finetuning holds them.
 
     Args:
         freeze: stages, as `--freeze` has them.
-        options: of the head.
     """
     torch.manual_seed(conditions.seed)
-    settings = head_named(head)(**options)
+    settings = head_named(head)()
     batches = make_batches(settings, conditions)
     backbone = create_backbone(conditions.backbone)
     backbone.pretrained = True
@@ -72,7 +70,7 @@ def prepare(
     calibrate(backbone, torch.stack(batches[0].images[:_CALIBRATED_ON]).float() / 128 - 1)
     backbone.freeze(freeze)
     backbone.hold_norms(settings.holds_norms)
-    return Ours(task, _settings(settings, optimizer, precision, conditions), batches)
+    return Ours(task, _settings(settings, optimizer, conditions), batches)
 
 
 def calibrate(network: nn.Module, images: Tensor) -> None:
@@ -93,6 +91,6 @@ def calibrate(network: nn.Module, images: Tensor) -> None:
         norm.momentum = before
 
 
-def _settings(head: HeadSettings, optimizer: str, precision: str, conditions: Conditions) -> Settings:
+def _settings(head: HeadSettings, optimizer: str, conditions: Conditions) -> Settings:
     kind = settings_for(type(head), find_optimizer(optimizer), find_schedule("cosine"))
-    return kind(head=head, precision=precision, seed=conditions.seed, device=conditions.device)
+    return kind(head=head, precision=_PRECISION, seed=conditions.seed, device=conditions.device)

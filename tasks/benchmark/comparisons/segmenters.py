@@ -29,7 +29,7 @@ def segmenter_pair(conditions: Conditions, *, frozen_stages: int, expert: bool, 
         by_hand: the peer's user has frozen the same stages of its encoder, norms among them, by a loop of their own.
     """
     freeze = f"1-{frozen_stages}" if frozen_stages else "0"
-    ours = prepare("unet", conditions, freeze=freeze, optimizer="adamw", precision="bf16")
+    ours = prepare("unet", conditions, freeze=freeze, optimizer="adamw")
     device = torch.device(conditions.device)
     peer = Unet(conditions.backbone, encoder_weights=None, classes=len(CLASSES["segmentation"]))
     names = {name: _their_name(name) for name in ours.task.model.state_dict() if "aux_heads" not in name}

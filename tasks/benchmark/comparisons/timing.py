@@ -3,7 +3,8 @@
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -68,7 +69,8 @@ def time_line(line: Line, conditions: Conditions, *, rounds: int, steps: int, as
         as_meant: whether the conditions are those that the line's goal is for.
     """
     pair = line.make(conditions)
-    agreements = pair.check()
+    with _exact():
+        agreements = pair.check()
     timed = Timed(line, conditions, agreements, measured_as_meant=as_meant)
     if timed.is_right:
         if line.needs_data:
@@ -84,6 +86,16 @@ def time_line(line: Line, conditions: Conditions, *, rounds: int, steps: int, as
     del pair
     _clean_up()
     return timed
+
+
+@contextmanager
+def _exact() -> Iterator[None]:
+    """A GPU rounds the inputs of its convolutions to 10 bits by default."""
+    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _seconds(step: Callable[[int], object], numbers: range, conditions: Conditions) -> float:
