@@ -1,5 +1,6 @@
 """The table: every line that was asked for, measured, printed and written."""
 
+import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from tasks.benchmark.machine import describe_machine
 from tasks.training import find_device
 
 _STEPS_ON_GPU = 5
+_LONG = 2e4  # ms: from here on in seconds
 _MANY = 100.0  # ms: from here on whole ones
 _VERDICT = {True: "met", False: "missed", None: "-"}
 
@@ -96,12 +98,19 @@ def _said(timed: Timed) -> str:
     if wrong:
         return f"{timed.line.name}: WRONG, not timed: {'; '.join(wrong)}"
     farthest = max(timed.agreements, key=lambda one: one.difference / one.tolerance)
-    notes = "".join(f"; {name}: {value}" for name, value in timed.notes.items())
+    notes = "".join(f"; {name}: {_short(value)}" for name, value in timed.notes.items())
     return f"{timed.line.name}: {timed.ratio:.2f} of the time of {timed.baseline}; same numbers: {farthest}{notes}"
 
 
+def _short(value: object) -> object:
+    """Its numbers to three digits."""
+    return json.loads(json.dumps(value), parse_float=lambda number: round(float(number), 3))
+
+
 def _table(done: Sequence[Timed], steps: int) -> Table:
-    title = f"ms: median (least, most) of pairs in turn, {steps} step{'s' * (steps > 1)} each"
+    title = (
+        f"ms, where nothing else stands: median (least, most) of pairs in turn, {steps} step{'s' * (steps > 1)} each"
+    )
     table = Table("line, against", title=title, title_justify="left", show_lines=True)
     for column in ("ours", "peer", "ratio", "goal", ""):
         table.add_column(column, justify="right", no_wrap=True)
@@ -117,5 +126,7 @@ def _spread(seconds: Sequence[float]) -> str:
     if not seconds:
         return "-"
     median, least, most = (1e3 * one for one in (statistics.median(seconds), min(seconds), max(seconds)))
+    if median >= _LONG:
+        return f"{median / 1e3:.1f} s\n({least / 1e3:.1f}, {most / 1e3:.1f})"
     digits = 0 if median >= _MANY else 1
     return f"{median:.{digits}f}\n({least:.{digits}f}, {most:.{digits}f})"
