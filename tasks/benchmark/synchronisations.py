@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 CLASSES = ("ground", "circle", "square", "triangle")
 _IMAGES = (2, 8)
 _SIDE = 64
+_BACKBONE = "resnet18"
 
 
 def count_synchronisations(console: Console, *, head: str | None = None, lines: int = 0) -> int:
-    """Print the counts of a step with 2 and with 8 images, the same image over and over.
+    """Print the counts of a step with 2 and with 8 images, the same image over and over; of a detector those of
+    torchvision's too, as its reference script trains it, with the same backbone and stages.
 
     Args:
         head: the only one to count; None counts all.
@@ -40,8 +42,9 @@ def count_synchronisations(console: Console, *, head: str | None = None, lines: 
     accounts: dict[str, Account] = {}
     for settings in _heads(head):
         few, many = (count_step(settings, images) for images in _IMAGES)
-        pairs = ((few.waits, many.waits), (few.copies, many.copies), (few.operators, many.operators))
-        table.add_row(settings.name, *(f"{one:,} / {other:,}" for one, other in pairs))
+        _add(table, settings.name, few, many)
+        if settings.task == "detection":
+            _add(table, "  torchvision's", *(count_torchvisions(settings, images) for images in _IMAGES))
         accounts[settings.name] = many
     console.print(table)
     if lines:
@@ -62,6 +65,28 @@ def count_step(head: HeadSettings, images: int) -> "Account":
     return account
 
 
+def count_torchvisions(head: HeadSettings, images: int) -> "Account":
+    """The same of torchvision's detector."""
+    from tasks.benchmark.comparisons.torchvision_detectors import reference_step, torchvision_detector
+    from tasks.benchmark.pretend_account import counted
+    from tasks.benchmark.pretend_device import pretend_device
+
+    _, batch = example(head)
+    model = torchvision_detector(
+        head.name, _BACKBONE, len(CLASSES), frozen_stages=3, min_size=_SIDE, max_size=2 * _SIDE
+    )
+    step = reference_step(model, [repeated(batch, images)], pretend_device(), "fp32", lr=1e-3)
+    step(0)
+    with counted() as account:
+        step(0)
+    return account
+
+
+def _add(table: Table, name: str, few: "Account", many: "Account") -> None:
+    pairs = ((few.waits, many.waits), (few.copies, many.copies), (few.operators, many.operators))
+    table.add_row(name, *(f"{one:,} / {other:,}" for one, other in pairs))
+
+
 def _heads(name: str | None) -> list[HeadSettings]:
     from tasks.heads import head_named, list_heads
 
@@ -76,7 +101,7 @@ def example(head: HeadSettings) -> "tuple[Task, Batch]":
     from tasks.config import data_settings
     from tasks.data import Loader, open_data
 
-    backbone = create_backbone("resnet18", output_stride=head.output_strides[0])
+    backbone = create_backbone(_BACKBONE, output_stride=head.output_strides[0])
     backbone.pretrained = True  # random weights ask for the same; freezing them needs no warning here
     task = create_task(head.task, backbone, CLASSES, head=head)
     backbone.freeze("1-3")

@@ -1,47 +1,67 @@
 """`benchmark`: ours against the peers on the same work, in turn, in one run; and what a step asks of a device."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+import tyro
 from pydantic import Field
 from rich.console import Console
 
+from tasks.benchmark import list_lines
 from tasks.commands.cli import parse, run_command
-from tasks.config import Device, Group, UserPath
+from tasks.commands.outputs import check_writable
+from tasks.config import Device, Group, SettingsError, UserPath, refuse_unused
+
+if TYPE_CHECKING:
+    from tasks.benchmark import RealData
+
+_PAIRS, _ROUNDS = 5, 3
 
 
 class BenchmarkArguments(Group):
     """The work to time."""
 
-    what: Literal["step", "loop", "index", "evaluation", "synchronisations"] = "step"
-    """A training step; the trainer's loop by itself, with a model that does nothing; reading a COCO-sized annotation
-    file and sharing it with workers, against pycocotools and torchvision's CocoDetection; the COCO metrics by hotcoco
-    against pycocotools; or how often the host waits for a device, copies to it and calls an operator in a training step
-    of each head, counted without a device."""
-    task: Literal["detection", "segmentation"] = "detection"
-    """step: against torchvision's Faster R-CNN, or against segmentation-models-pytorch's Unet."""
-    backbone: str = "resnet50"
-    """step: of both models; its weights are random."""
-    freeze: str = "1-3"
-    """step: stages held still in both; segmentation-models-pytorch cannot and trains everything."""
-    image_size: int = Field(320, ge=32)
-    """step: side of the images in pixels."""
-    batch_size: int = Field(4, ge=1)
-    """step: images a step."""
-    steps: int = Field(7, ge=1)
-    """step: timed steps of each, after one that is not."""
-    precision: Literal["fp32", "bf16"] = "bf16"
-    """step: of both."""
+    what: Literal["peers", "growth", "level", "loop", "index", "evaluation", "synchronisations"] = "peers"
+    """Ours against torchvision, segmentation-models-pytorch and timm, line by line; how a training step of a detector
+    grows with objects and images, or whether memory stays level over many steps; the trainer's loop by itself, with a
+    model that does nothing; reading a COCO-sized annotation file and sharing it with workers, against pycocotools and
+    torchvision's CocoDetection; the COCO metrics by hotcoco against pycocotools; or how often the host waits for a
+    device, copies to it and calls an operator in a training step of each head, counted without a device."""
+    only: tuple[str, ...] = ()
+    """peers: these lines of the table. None named: all."""
+    rounds: int | None = Field(None, ge=1)
+    """How often each is timed, in turn. None: 5 pairs for peers, 3 for the others."""
+    steps: int | None = Field(None, ge=1)
+    """peers: of each side, timed together (1; on a GPU 5). level: of the training (1,000)."""
     device: Device = "auto"
+    """peers, growth and level."""
+    seed: int = Field(0, ge=0, lt=2**31)
+    """peers: of weights, images and trainings."""
+    backbone: str | None = None
+    """peers (resnet50), growth and level (resnet18): another; peers then has no goals."""
+    image_size: int | None = Field(None, ge=32)
+    """peers, growth and level (320): another side of the images in pixels; peers then has no goals."""
+    batch_size: int | None = Field(None, ge=1)
+    """peers: other images a step; there are no goals then."""
+    data: UserPath | None = None
+    """peers: a Pascal VOC folder, such as BCCD, for the line `finetuning`, which is left out without."""
+    weights: UserPath | None = None
+    """peers: of the ResNet-50 of that line."""
+    stride_in_1x1: bool = False
+    """peers: those weights are of the original bottleneck: the stride on the first 1x1."""
+    seeds: int = Field(1, ge=1)
+    """peers: pairs of trainings of that line, each with a seed of its own."""
+    json_file: Annotated[UserPath | None, tyro.conf.arg(name="json")] = None
+    """peers: a file for everything that was measured."""
+    plot: UserPath | None = None
+    """peers: a PNG file of the ratios."""
     images: int | None = Field(None, ge=20)
     """index (118,000) and evaluation (5,000): how many; objects in proportion."""
     workers: int = Field(4, ge=1)
     """index: processes that read images."""
-    rounds: int = Field(3, ge=1)
-    """loop, index and evaluation: how often each is timed, in turn."""
     folder: UserPath | None = None
     """index: where the synthetic data goes. None: a temporary folder."""
     head: str | None = None
-    """synchronisations: of this head. None: of all."""
+    """growth, level and synchronisations: of this head. None: of all."""
     lines: int = Field(0, ge=0)
     """synchronisations: print this many of the lines that make the host wait, of each head."""
 
@@ -55,35 +75,81 @@ def _parse(argv: list[str]) -> BenchmarkArguments:
         BenchmarkArguments,
         argv,
         command="benchmark",
-        description="Time ours against a peer's on the same work, or count what a training step asks of a device.",
-        example="--what step --task detection",
+        description="Time ours against a peer's on the same work, or count what a training step asks of a device.\n\n"
+        f"The lines of --what peers: {', '.join(list_lines())}.",
+        example="--only faster-rcnn-frozen unet-free --json ratios.json --plot ratios.png",
     )
 
 
 def _benchmark(arguments: BenchmarkArguments, console: Console) -> int:
-    from tasks.benchmark import Work, count_synchronisations, time_evaluation, time_index, time_loop, time_steps
+    from tasks.benchmark import count_synchronisations, time_evaluation, time_index, time_loop
 
+    rounds = arguments.rounds or _ROUNDS
+    if arguments.what == "peers":
+        return _compare(arguments, console)
+    if arguments.what in ("growth", "level"):
+        return _grow(arguments, console)
     if arguments.what == "index":
         return time_index(
-            console,
-            images=arguments.images,
-            workers=arguments.workers,
-            rounds=arguments.rounds,
-            folder=arguments.folder,
+            console, images=arguments.images, workers=arguments.workers, rounds=rounds, folder=arguments.folder
         )
     if arguments.what == "loop":
-        return time_loop(console, rounds=arguments.rounds)
+        return time_loop(console, rounds=rounds)
     if arguments.what == "evaluation":
-        return time_evaluation(console, images=arguments.images, rounds=arguments.rounds)
-    if arguments.what == "synchronisations":
-        return count_synchronisations(console, head=arguments.head, lines=arguments.lines)
-    work = Work(
-        task=arguments.task,
+        return time_evaluation(console, images=arguments.images, rounds=rounds)
+    return count_synchronisations(console, head=arguments.head, lines=arguments.lines)
+
+
+def _compare(arguments: BenchmarkArguments, console: Console) -> int:
+    from tasks.benchmark import find_lines
+
+    lines = find_lines(arguments.only)
+    data = _real_data(arguments)
+    for file in (arguments.json_file, arguments.plot):
+        if file is not None:
+            check_writable(file)
+
+    from tasks.benchmark import Asked, compare
+
+    asked = Asked(
+        rounds=arguments.rounds or _PAIRS,
+        steps=arguments.steps,
+        device=arguments.device,
+        seed=arguments.seed,
         backbone=arguments.backbone,
-        freeze=arguments.freeze,
         image_size=arguments.image_size,
         batch_size=arguments.batch_size,
-        precision=arguments.precision,
+        data=data,
+        json=arguments.json_file,
+        plot=arguments.plot,
+    )
+    return compare(console, lines, asked)
+
+
+def _real_data(arguments: BenchmarkArguments) -> "RealData | None":
+    from tasks.benchmark import RealData
+
+    if arguments.data is None:
+        for name in ("weights", "stride_in_1x1", "seeds"):
+            refuse_unused(arguments, name, "is of --data, which is not given")
+        return None
+    if not (arguments.data / "ImageSets/Main/train.txt").is_file():
+        raise SettingsError(f"data: {arguments.data}: no Pascal VOC folder with a train split")
+    if arguments.weights is not None and not arguments.weights.is_file():
+        raise SettingsError(f"weights: {arguments.weights}: there is no such file")
+    return RealData(arguments.data, arguments.weights, arguments.stride_in_1x1, arguments.seeds)
+
+
+def _grow(arguments: BenchmarkArguments, console: Console) -> int:
+    from tasks.benchmark import Growth, measure_growth, measure_level
+
+    growth = Growth(
+        head=arguments.head,
+        backbone=arguments.backbone or "resnet18",
+        side=arguments.image_size or 320,
+        rounds=arguments.rounds or _ROUNDS,
         device=arguments.device,
     )
-    return time_steps(console, work, steps=arguments.steps)
+    if arguments.what == "growth":
+        return measure_growth(console, growth)
+    return measure_level(console, growth, steps=arguments.steps or 1000)
