@@ -92,11 +92,14 @@ def cells_on_objects(objects: Objects, cells: Tensor, counts: Sequence[int], rad
 def _giou_losses(boxes: Tensor, wanted: Tensor) -> Tensor:
     """(n, 4), (n, 4) -> (n,): torchvision's `generalized_box_iou_loss` (Rezatofighi et al. 2019), which makes the host
     wait for the device."""
-    both = torch.minimum(boxes[:, 2:], wanted[:, 2:]) - torch.maximum(boxes[:, :2], wanted[:, :2])
-    intersection = torch.where((both > 0).all(1), both.prod(1), 0.0)
-    areas = [(one[:, 2:] - one[:, :2]).prod(1) for one in (boxes, wanted)]
-    union = areas[0] + areas[1] - intersection
-    hull = (torch.maximum(boxes[:, 2:], wanted[:, 2:]) - torch.minimum(boxes[:, :2], wanted[:, :2])).prod(1)
+    x_min, y_min, x_max, y_max = boxes.unbind(1)
+    left, top, right, bottom = wanted.unbind(1)
+    across = torch.minimum(x_max, right) - torch.maximum(x_min, left)
+    down = torch.minimum(y_max, bottom) - torch.maximum(y_min, top)
+    intersection = torch.where((across > 0) & (down > 0), across * down, 0.0)
+    union = (x_max - x_min) * (y_max - y_min) + (right - left) * (bottom - top) - intersection
+    width = torch.maximum(x_max, right) - torch.minimum(x_min, left)
+    hull = width * (torch.maximum(y_max, bottom) - torch.minimum(y_min, top))
     return 1 - (intersection / (union + _EPSILON) - (hull - union) / (hull + _EPSILON))
 
 
