@@ -6,12 +6,13 @@ from torchvision.ops import batched_nms, nms
 
 # torchvision's kernel for devices keeps a bit for every pair of its boxes: half a gigabyte for so many.
 _TOGETHER = 2**16
+_IMAGE_BY_IMAGE = ("cpu", "mps")  # mps has no float64
 
 
 def kept(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold: float) -> Tensor:
     """Which boxes overlap no better one of their image and group by more than the threshold.
 
-    On a CPU each image is by itself: the kernel there compares every box with all worse ones, of other groups too.
+    On a CPU each image is by itself: the kernel there compares every box with all worse ones, of other images too.
     Elsewhere the boxes of other images and groups are moved apart, and one call does for all, or a call for every
     65,536 boxes: the host waits once a call. In float64 what is moved stays exact.
 
@@ -25,7 +26,7 @@ def kept(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold
     Returns:
         (N, K) bool.
     """
-    if boxes.device.type == "cpu":
+    if boxes.device.type in _IMAGE_BY_IMAGE:
         found = torch.zeros_like(valid)
         for number, there in enumerate(valid):
             own = there.nonzero()[:, 0]

@@ -1,4 +1,4 @@
-"""Objects are matched as torchvision matches them, image by image, however many there are and however they are split."""
+"""Objects are matched as torchvision matches them, image by image, however many there are at once."""
 
 from typing import Any
 
@@ -90,11 +90,11 @@ def test_a_box_without_a_side_is_no_object() -> None:
 def test_masks_as_torchvision_projects_them(sizes: list[tuple[int, int]]) -> None:
     generator = torch.Generator().manual_seed(0)
     masks = [torch.randint(2, (3, *size), generator=generator, dtype=torch.uint8) for size in sizes]
-    corners = torch.rand(2, 8, 4, generator=generator).sort(-1)[0][..., [0, 1, 2, 3]]
-    boxes = [own[:, [0, 1, 2, 3]] * 33 for own in corners]
-    boxes = [
-        torch.cat([own, torch.tensor([[3.0, 2, size[1], size[0]]])]) for own, size in zip(boxes, sizes, strict=True)
-    ]
+    boxes = []
+    for height, width in sizes:
+        corner = torch.rand(8, 2, generator=generator) * 20
+        inner = torch.cat([corner, corner + torch.rand(8, 2, generator=generator) * 12], 1)
+        boxes.append(torch.cat([inner, torch.tensor([[3.0, 2, width, height]])]))
     matches = torch.arange(9) % 3
     expected = [project_masks_on_boxes(own, one, matches, 7) for own, one in zip(masks, boxes, strict=True)]
     images = torch.arange(2).repeat_interleave(9)
