@@ -53,8 +53,8 @@ class SeededSampler:
         numbers = torch.arange(1, labels.shape[1] + 1, device=labels.device) if boxes is None else _numbered(boxes)
         order = random_numbers(numbers, seeds + as_int64(self.stream * _SECOND))
         most = self.batch_size_per_image
-        objects = _first(labels >= 1, order, int(most * self.positive_fraction))
-        rows, there = _first(labels == 0, order, most)
+        objects = _first(labels >= 1, order, int(most * self.positive_fraction), ties=boxes is not None)
+        rows, there = _first(labels == 0, order, most, ties=boxes is not None)
         left = most - objects[1].sum(1, keepdim=True)
         return [objects, (rows, there & (torch.arange(rows.shape[1], device=rows.device) < left))]
 
@@ -79,10 +79,14 @@ def _numbered(boxes: Tensor) -> Tensor:
     return ((x_min * _SIDES + y_min) * _SIDES + x_max) * _SIDES + y_max
 
 
-def _first(candidates: Tensor, order: Tensor, most: int) -> tuple[Tensor, Tensor]:
+def _first(candidates: Tensor, order: Tensor, most: int, *, ties: bool) -> tuple[Tensor, Tensor]:
     """Where the first of the candidates (N, K) in this order stand, and whether there are so many."""
     most = min(most, candidates.shape[1])
-    values, rows = order.masked_fill(~candidates, _NEVER).topk(most, largest=False, sorted=True)
+    order = order.masked_fill(~candidates, _NEVER)
+    if ties:  # which of two equal numbers `topk` takes depends on how many there are, and so on the rest of the batch
+        values, rows = order.sort(dim=1, stable=True)
+        return rows[:, :most], values[:, :most] < _NEVER
+    values, rows = order.topk(most, dim=1, largest=False, sorted=True)
     return rows, values < _NEVER
 
 

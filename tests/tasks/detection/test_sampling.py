@@ -65,3 +65,18 @@ def test_a_draw_depends_on_the_seed_the_stream_and_the_box() -> None:
     chosen = _sample(one, labels, 3, boxes)
     assert torch.equal(_sample(one, labels, 3, boxes[order]), chosen[order])
     assert chosen.sum() == 256
+
+
+def test_a_draw_does_not_depend_on_the_rest_of_the_batch() -> None:
+    """Nor on padding, where boxes are equal to some pixels and so are their numbers."""
+    sampler = SeededSampler(20, 0.25, stream=1)
+    generator = torch.manual_seed(0)
+    boxes = (torch.randint(4, (3, 200, 4), generator=generator) * 40.0).sort(-1)[0]
+    labels, seeds = torch.randint(-1, 2, (3, 200), generator=generator), torch.tensor([3, 2**40, 3])
+    together = sampler(labels, seeds, boxes)
+    for one in range(3):
+        assert torch.equal(_sample(sampler, labels[one], int(seeds[one]), boxes[one]), together[one])
+        padded = torch.cat([boxes[one, :90], torch.zeros(500, 4), boxes[one, 90:]])
+        unknown = torch.cat([labels[one, :90], -torch.ones(500, dtype=torch.long), labels[one, 90:]])
+        chosen = _sample(sampler, unknown, int(seeds[one]), padded)
+        assert torch.equal(torch.cat([chosen[:90], chosen[590:]]), together[one])
