@@ -34,9 +34,15 @@ class Objects:
     masks: list[Tensor] | None
 
     @classmethod
-    def of(cls, targets: Sequence[dict[str, Any]], device: torch.device) -> Self:
+    def of(cls, targets: Sequence[dict[str, Any]] | None, device: torch.device) -> Self:
         """Of targets on this device: "boxes" (n, 4), "labels" (n,), "crowd_boxes" (m, 4), and perhaps "unlabelled"
-        (k,), "seed" and "masks". Where each row goes is known on the host, and copied at once."""
+        (k,), "seed" and "masks". Where each row goes is known on the host, and copied at once.
+
+        Raises:
+            ValueError: there are no targets.
+        """
+        if not targets:
+            raise ValueError("in training a detector takes a target for each image")
         boxes, crowds = ([target[name] for target in targets] for name in ("boxes", "crowd_boxes"))
         unlabelled = [target["unlabelled"] for target in targets if "unlabelled" in target]
         numbers = [

@@ -77,7 +77,7 @@ class OneStageDetector(nn.Module):
         numbers = self.anchor_generator.num_anchors_per_location()
         counts = [level.shape[2] * level.shape[3] * number for level, number in zip(levels, numbers, strict=True)]
         if self.training:
-            return self.losses(outputs, anchors, counts, Objects.of(targets or (), anchors.device))
+            return self.losses(outputs, anchors, counts, Objects.of(targets, anchors.device))
         return self._detections(outputs, anchors, counts, limits_of(batch.image_sizes, anchors.device))
 
     def losses(

@@ -26,6 +26,8 @@ def kept(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold
     Returns:
         (N, K) bool.
     """
+    if not boxes.numel():
+        return valid
     if boxes.device.type in _IMAGE_BY_IMAGE:
         found = torch.zeros_like(valid)
         for number, there in enumerate(valid):

@@ -132,7 +132,7 @@ class TwoStageDetector(GeneralizedRCNN):
     def forward(self, images: list[Tensor], targets: list[dict[str, Any]] | None = None) -> Any:
         """uint8 (C, H, W) each -> detections, or in training the losses."""
         batch, _ = self.transform(images, None)
-        objects = Objects.of(targets or (), batch.tensors.device) if self.training else None
+        objects = Objects.of(targets, batch.tensors.device) if self.training else None
         features = self.backbone(batch.tensors)
         proposals, proposal_losses = self.rpn(batch, features, objects)
         detections, losses = self.roi_heads(features, proposals, batch.image_sizes, objects)

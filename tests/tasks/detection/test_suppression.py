@@ -42,6 +42,13 @@ def test_many_boxes_take_several_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [set(one.nonzero()[:, 0].tolist()) for one in found.cpu()] == _expected()
 
 
+@pytest.mark.parametrize("device", ["cpu", "elsewhere"])
+def test_where_there_are_none(device: str) -> None:
+    there = pretend_device() if device == "elsewhere" else torch.device(device)
+    nothing = [one[:, :0].to(there) for one in _detections()]
+    assert [len(one["boxes"]) for one in suppression.best_detections(*nothing, 0.3, 20)] == [0, 0, 0]
+
+
 def test_the_best_detections_of_each_image() -> None:
     boxes, scores, groups, valid = _detections()
     valid[1] = False
