@@ -5,6 +5,7 @@ from tasks.detection.detections import Detections
 from tasks.detection.masks import PackedMasks
 from tasks.detection.metric import THRESHOLD, CocoMetric, Evaluator, coco_metrics
 from tasks.detection.one_stage import fcos, retinanet
+from tasks.detection.padding import PaddedBatch
 from tasks.detection.results import coco_results, mistakes
 from tasks.detection.task import DetectionTask
 from tasks.detection.transforms import DetectionTransform
@@ -18,6 +19,7 @@ __all__ = [
     "Detections",
     "Evaluator",
     "PackedMasks",
+    "PaddedBatch",
     "anchor_fit",
     "anchor_sizes",
     "coco_metrics",

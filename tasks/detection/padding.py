@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models.detection.image_list import ImageList
 
 from backbones import Backbone, InputError, Normalize
@@ -43,12 +44,24 @@ class PaddedBatch(nn.Module):
     ) -> tuple[ImageList, list[dict[str, Tensor]] | None]:
         """[(C, H, W), ...] -> (N, C, H', W') in channels-last, H' and W' the largest, rounded up to multiples of 32."""
         sizes = [(int(image.shape[1]), int(image.shape[2])) for image in images]
-        shape = (len(images), images[0].shape[0], *padded_size(images))
-        batch = torch.empty(shape, device=images[0].device, memory_format=torch.channels_last).zero_()
-        for row, image in zip(batch, images, strict=True):
-            row[:, : image.shape[1], : image.shape[2]] = self.normalize(image)
+        height, width = padded_size(images)
+        padded = [
+            image if size == (height, width) else functional.pad(image, (0, width - size[1], 0, height - size[0]))
+            for image, size in zip(images, sizes, strict=True)
+        ]
+        batch = self.normalize(torch.stack(padded)).contiguous(memory_format=torch.channels_last)
+        if set(sizes) != {(height, width)}:
+            batch.masked_fill_(_beyond(sizes, height, width, batch.device), 0.0)
         return ImageList(batch, sizes), targets
 
     def postprocess(self, detections: list[dict[str, Tensor]], *_sizes: object) -> list[dict[str, Tensor]]:
         """Boxes stay in pixels of the images that came in."""
         return detections
+
+
+def _beyond(sizes: Sequence[tuple[int, int]], height: int, width: int, device: torch.device) -> Tensor:
+    """(N, 1, height, width) bool: where images of these sizes are padded."""
+    heights, widths = torch.tensor(sizes).to(device, non_blocking=True).unbind(1)
+    rows, columns = (torch.arange(count, device=device) for count in (height, width))
+    below, right = rows >= heights[:, None], columns >= widths[:, None]
+    return (below[:, :, None] | right[:, None])[:, None]

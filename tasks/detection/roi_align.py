@@ -13,10 +13,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops import MultiScaleRoIAlign, roi_align
 from torchvision.ops.poolers import LevelMapper
 
 from backbones import InputError
+from tasks.detection.regions import Regions
 
 
 class PyramidRoIAlign(MultiScaleRoIAlign):
@@ -57,17 +58,41 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
         levels = [x[name] for name in self.featmap_names]
         if levels[0].device.type != "cpu" or torch.onnx.is_in_onnx_export():
             return super().forward(x, boxes, image_shapes)
-        finite = torch.cat(boxes).isfinite().all(1)
-        boxes = [own.nan_to_num(0.0, 0.0, 0.0) for own in boxes]
-        level_of_box = self.map_levels(boxes)
-        image_of_box = torch.cat([torch.full((len(own),), i) for i, own in enumerate(boxes)])
+        images = torch.cat([torch.full((len(own),), number) for number, own in enumerate(boxes)])
+        return self._weighted(levels, torch.cat(boxes), images)
+
+    def levels_of(self, boxes: Tensor) -> Tensor:
+        """(..., 4) -> (...) int64, the level that fits each box, from 0."""
+        levels: Tensor = self.map_levels([boxes.reshape(-1, 4)])
+        return levels.view(boxes.shape[:-1])
+
+    def pooled(self, x: dict[str, Tensor], regions: Regions) -> Tensor:
+        """Of regions by level, which are as `levels_of` has them; the host does not wait.
+
+        Returns:
+            (n, C, output height, output width) in the order of the regions.
+        """
+        levels = [x[name] for name in self.featmap_names]
+        if levels[0].device.type == "cpu":
+            return self._weighted(levels, regions.boxes, regions.images)
+        rois = torch.cat([regions.images[:, None].to(regions.boxes.dtype), regions.boxes], dim=1)
+        parts = zip(levels, rois.split(regions.counts), self.scales, strict=True)
+        return torch.cat(
+            [roi_align(level, own, self.output_size, scale, self.sampling_ratio) for level, own, scale in parts]
+        )
+
+    def _weighted(self, levels: list[Tensor], boxes: Tensor, images: Tensor) -> Tensor:
+        """Of boxes (n, 4) on images (n,), on a CPU."""
+        finite = boxes.isfinite().all(1)
+        boxes = boxes.nan_to_num(0.0, 0.0, 0.0)
+        level_of_box = self.levels_of(boxes)
         heights, widths = (torch.tensor([level.shape[axis] for level in levels]) for axis in (2, 3))
         rows = len(levels[0]) * heights * widths
         first_row = (rows.cumsum(0) - rows)[level_of_box]
         height, width = heights[level_of_box], widths[level_of_box]
-        first_row = first_row + image_of_box * height * width
+        first_row = first_row + images * height * width
 
-        rois = torch.cat(boxes).float() * torch.tensor(self.scales, dtype=torch.float32)[level_of_box][:, None]
+        rois = boxes.float() * torch.tensor(self.scales, dtype=torch.float32)[level_of_box][:, None]
         y, y_weight = self._samples(rois[:, 1], rois[:, 3], height, self.output_size[0])
         x_, x_weight = self._samples(rois[:, 0], rois[:, 2], width, self.output_size[1])
         row = y * width[:, None, None] + first_row[:, None, None]

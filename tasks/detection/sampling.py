@@ -30,56 +30,70 @@ class SeededSampler:
         self.positive_fraction = positive_fraction
         self.stream = stream
 
-    def __call__(self, labels: Tensor, seed: int, boxes: Tensor | None = None) -> Tensor:
+    def __call__(self, labels: Tensor, seeds: Tensor, boxes: Tensor | None = None) -> Tensor:
         """Which examples are sampled.
 
         Args:
-            labels: (n,), above 0 of objects, 0 of the background, below it of neither.
-            seed: of the image.
-            boxes: (n, 4) of proposals: a draw then depends on the box, to some pixels, instead of on its place in the
-                list. Proposals come in the order of their scores, and both may change by rounding.
+            labels: (N, K), above 0 of objects, 0 of the background, below it of neither.
+            seeds: (N,) int64, of the images.
+            boxes: (N, K, 4) of proposals: a draw then depends on the box, to some pixels, instead of on its place in
+                the list. Proposals come in the order of their scores, and both may change by rounding.
 
         Returns:
-            bool (n,).
+            bool (N, K).
         """
-        numbers = torch.arange(1, len(labels) + 1, device=labels.device) if boxes is None else _numbered(boxes)
-        order = random_numbers(numbers, _wrapped(seed + self.stream * _SECOND))
+        chosen = torch.zeros(labels.shape, dtype=torch.int8, device=labels.device)
+        for rows, taken in self.rows(labels, seeds, boxes):
+            chosen = chosen.scatter_add(1, rows, taken.to(torch.int8))
+        return chosen > 0
+
+    def rows(self, labels: Tensor, seeds: Tensor, boxes: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
+        """Where the sampled objects stand, and where the sampled background: (N, k) int64 each, and (N, k) bool, which
+        of them are sampled; k is what an image has at most."""
+        numbers = torch.arange(1, labels.shape[1] + 1, device=labels.device) if boxes is None else _numbered(boxes)
+        order = random_numbers(numbers, seeds + as_int64(self.stream * _SECOND))
         most = self.batch_size_per_image
-        objects = _first(labels >= 1, order, most, int(most * self.positive_fraction))
-        return objects | _first(labels == 0, order, most, most - objects.sum())
+        objects = _first(labels >= 1, order, int(most * self.positive_fraction), ties=boxes is not None)
+        rows, there = _first(labels == 0, order, most, ties=boxes is not None)
+        left = most - objects[1].sum(1, keepdim=True)
+        return [objects, (rows, there & (torch.arange(rows.shape[1], device=rows.device) < left))]
 
 
-def random_numbers(numbers: Tensor, seed: int) -> Tensor:
-    """For each number (n,) int64 one from 0 to 2^63 - 2, the same on every device."""
-    number = numbers * _wrapped(_INCREMENT) + _wrapped(_mixed(seed))
+def random_numbers(numbers: Tensor, seeds: Tensor) -> Tensor:
+    """For each number (K,) or (N, K) int64 and seed (N,) int64 one from 0 to 2^63 - 2, (N, K), the same on every
+    device."""
+    number = numbers * as_int64(_INCREMENT) + _mixed(seeds)[:, None]
     for shift, factor in ((30, _FIRST), (27, _SECOND)):
-        number = (number ^ _shifted(number, shift)) * _wrapped(factor)
+        number = (number ^ _shifted(number, shift)) * as_int64(factor)
     return (number ^ _shifted(number, 31)) & (_NEVER - 1)
 
 
+def as_int64(number: int) -> int:
+    """Its lowest 64 bits, as a signed integer."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
 def _numbered(boxes: Tensor) -> Tensor:
-    """(n, 4) in pixels -> (n,) int64, another for every box that differs by some pixels."""
-    x_min, y_min, x_max, y_max = (boxes / _CELL).round().long().clamp(0, _LARGEST).unbind(1)
+    """(N, K, 4) in pixels -> (N, K) int64, another for every box that differs by some pixels."""
+    x_min, y_min, x_max, y_max = (boxes / _CELL).round().long().clamp(0, _LARGEST).unbind(-1)
     return ((x_min * _SIDES + y_min) * _SIDES + x_max) * _SIDES + y_max
 
 
-def _first(candidates: Tensor, order: Tensor, most: int, wanted: Tensor | int) -> Tensor:
-    """The first `wanted`, at most `most`, of the candidates in this order."""
-    most = min(most, len(candidates))
-    values, indices = order.masked_fill(~candidates, _NEVER).topk(most, largest=False, sorted=True)
-    taken = (values < _NEVER) & (torch.arange(most, device=order.device) < wanted)
-    return torch.zeros_like(candidates).scatter(0, indices, taken)
+def _first(candidates: Tensor, order: Tensor, most: int, *, ties: bool) -> tuple[Tensor, Tensor]:
+    """Where the first of the candidates (N, K) in this order stand, and whether there are so many."""
+    most = min(most, candidates.shape[1])
+    order = order.masked_fill(~candidates, _NEVER)
+    if ties:  # which of two equal numbers `topk` takes depends on how many there are, and so on the rest of the batch
+        values, rows = order.sort(dim=1, stable=True)
+        return rows[:, :most], values[:, :most] < _NEVER
+    values, rows = order.topk(most, dim=1, largest=False, sorted=True)
+    return rows, values < _NEVER
 
 
-def _mixed(seed: int) -> int:
+def _mixed(seeds: Tensor) -> Tensor:
     """So that seeds which follow each other give nothing that does."""
-    seed = (seed ^ (seed >> 30)) * _FIRST % 2**64
-    return (seed ^ (seed >> 27)) * _SECOND % 2**64
-
-
-def _wrapped(number: int) -> int:
-    """As a signed integer of 64 bits has it."""
-    return (number + 2**63) % 2**64 - 2**63
+    seeds = (seeds ^ (seeds >> 30)) * as_int64(_FIRST)
+    return (seeds ^ _shifted(seeds, 27)) * as_int64(_SECOND)
 
 
 def _shifted(number: Tensor, bits: int) -> Tensor:

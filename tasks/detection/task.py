@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from backbones import Backbone, InputError, naming_small_images
@@ -58,10 +59,9 @@ class DetectionTask:
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         # The background is label 0 to torchvision.
-        targets = [
-            target | {"labels": target["labels"] + 1, "unlabelled": target["unlabelled"] + 1, "seed": seed}
-            for target, seed in zip(batch.targets, batch.seeds or batch.indices, strict=True)
-        ]
+        labels, unlabelled = (_from_1([target[name] for target in batch.targets]) for name in ("labels", "unlabelled"))
+        own = zip(batch.targets, labels, unlabelled, batch.seeds or batch.indices, strict=True)
+        targets = [target | {"labels": one, "unlabelled": none, "seed": seed} for target, one, none, seed in own]
         with naming_small_images(batch.images, batch.names):
             losses: dict[str, Tensor] = model(batch.images, targets)
         return losses
@@ -96,3 +96,8 @@ class DetectionTask:
     def metric(self, samples: Indexed[Sample]) -> CocoMetric:
         most = self.detections_per_image
         return CocoMetric(samples, self.classes, self.evaluator, masks=self.finds_masks, detections_per_image=most)
+
+
+def _from_1(labels: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Labels (n,) from 0, an entry an image."""
+    return (torch.cat(list(labels)) + 1).split([len(own) for own in labels])

@@ -3,22 +3,18 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, TwoMLPHead
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads
 
 from backbones import Backbone, FeaturePyramid, norm_layer
+from tasks.detection.objects import Objects
 from tasks.detection.padding import PaddedBatch, check_sizes
-from tasks.detection.parts import (
-    CrowdAwareRoIHeads,
-    CrowdAwareRPN,
-    Float32Anchors,
-    Float32MaskPredictor,
-    Float32Predictor,
-    Float32RPNHead,
-)
+from tasks.detection.precision import Float32Anchors, Float32MaskPredictor, Float32Predictor, Float32RPNHead
 from tasks.detection.roi_align import PyramidRoIAlign
+from tasks.detection.roi_heads import BatchedRoIHeads
+from tasks.detection.rpn import BatchedRPN
 
 _V2_CONVOLUTIONS = [256] * 4
 _MASK_WIDTHS = [256] * 4
@@ -47,7 +43,7 @@ def faster_rcnn(
     box_bg_iou_thresh: float = 0.5,
     score_threshold: float = 0.05,
     detections_per_image: int = 100,
-) -> GeneralizedRCNN:
+) -> "TwoStageDetector":
     """Faster R-CNN with a feature pyramid (Ren et al. 2015; Lin et al. 2017, section 4).
 
     The state dict's keys are those of `torchvision.models.detection.FasterRCNN`, and so are the thresholds and
@@ -80,7 +76,7 @@ def faster_rcnn(
         sizes=tuple((round(anchor_scale * level.stride),) for level in pyramid.features),
         aspect_ratios=(tuple(aspect_ratios),) * len(pyramid.features),
     )
-    rpn = CrowdAwareRPN(
+    rpn = BatchedRPN(
         anchors,
         Float32RPNHead(pyramid.out_channels, anchors.num_anchors_per_location()[0], conv_depth=2 if v2 else 1),
         fg_iou_thresh=rpn_fg_iou_thresh,
@@ -91,7 +87,7 @@ def faster_rcnn(
         post_nms_top_n={"training": rpn_post_nms_top_n_train, "testing": rpn_post_nms_top_n_test},
         nms_thresh=rpn_nms_thresh,
     )
-    roi_heads = CrowdAwareRoIHeads(
+    roi_heads = BatchedRoIHeads(
         PyramidRoIAlign(_strides(pyramid), output_size=7, sampling_ratio=2),
         FastRCNNConvFCHead((pyramid.out_channels, 7, 7), _V2_CONVOLUTIONS, [representation], norm_layer=layer)
         if v2
@@ -106,12 +102,12 @@ def faster_rcnn(
         nms_thresh=box_nms_thresh,
         detections_per_img=detections_per_image,
     )
-    return GeneralizedRCNN(pyramid.as_torchvision(), rpn, roi_heads, PaddedBatch(backbone))
+    return TwoStageDetector(pyramid.as_torchvision(), rpn, roi_heads, PaddedBatch(backbone))
 
 
 def mask_rcnn(
     backbone: Backbone, num_classes: int, *, norm: str = "batch", channels: int = 256, v2: bool = False, **options: Any
-) -> GeneralizedRCNN:
+) -> "TwoStageDetector":
     """Mask R-CNN (He et al. 2017): `faster_rcnn` with a mask for every detection, the keys those of
     `torchvision.models.detection.MaskRCNN`.
 
@@ -128,6 +124,19 @@ def mask_rcnn(
     heads.mask_head = MaskRCNNHeads(channels, _MASK_WIDTHS, dilation=1, norm_layer=_norm_layer(norm) if v2 else None)
     heads.mask_predictor = Float32MaskPredictor(_MASK_WIDTHS[-1], _MASK_WIDTHS[-1], num_classes + 1)
     return detector
+
+
+class TwoStageDetector(GeneralizedRCNN):
+    """torchvision's, whose parts take the objects of all images together."""
+
+    def forward(self, images: list[Tensor], targets: list[dict[str, Any]] | None = None) -> Any:
+        """uint8 (C, H, W) each -> detections, or in training the losses."""
+        batch, _ = self.transform(images, None)
+        objects = Objects.of(targets, batch.tensors.device) if self.training else None
+        features = self.backbone(batch.tensors)
+        proposals, proposal_losses = self.rpn(batch, features, objects)
+        detections, losses = self.roi_heads(features, proposals, batch.image_sizes, objects)
+        return detections if objects is None else losses | proposal_losses
 
 
 def _norm_layer(norm: str) -> Callable[[int], nn.Module]:

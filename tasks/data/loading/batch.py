@@ -54,13 +54,29 @@ class Batch:
         )
 
     def to(self, device: torch.device) -> "Batch":
-        return replace(
-            self,
-            images=[image.to(device, non_blocking=True) for image in self.images],
-            targets=[
-                {key: value.to(device, non_blocking=True) for key, value in target.items()} for target in self.targets
-            ],
-        )
+        """Its images and targets on the device, in one copy for each dtype: they share their memory there."""
+        names = [(number, key) for number, target in enumerate(self.targets) for key in target]
+        tensors = [*self.images, *(self.targets[number][key] for number, key in names)]
+        if all(tensor.device == device for tensor in tensors):
+            return self
+        moved = _moved(tensors, device)
+        targets: list[dict[str, Tensor]] = [{} for _ in self.targets]
+        for (number, key), value in zip(names, moved[len(self) :], strict=True):
+            targets[number][key] = value
+        return replace(self, images=moved[: len(self)], targets=targets)
+
+
+def _moved(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    moved = list(tensors)
+    for dtype in {tensor.dtype for tensor in tensors}:
+        places = [place for place, tensor in enumerate(tensors) if tensor.dtype == dtype]
+        packed = torch.cat([tensors[place].reshape(-1) for place in places])
+        if device.type == "cuda":  # the host does not wait for copies from pinned memory
+            packed = packed.pin_memory()
+        parts = packed.to(device, non_blocking=True).split([tensors[place].numel() for place in places])
+        for place, part in zip(places, parts, strict=True):
+            moved[place] = part if tensors[place].dim() == 1 else part.view(tensors[place].shape)
+    return moved
 
 
 def share_sizes(count: int, shares: int) -> list[int]:

@@ -20,8 +20,11 @@ from backbones import FeaturePyramid, InputError, create_backbone
 from tasks.assembly import create_task
 from tasks.config import HeadSettings, RegionSettings
 from tasks.data.loading.batch import Batch
+from tasks.detection.matching import in_crowd
+from tasks.detection.objects import Objects
 from tasks.detection.padding import PaddedBatch
-from tasks.detection.parts import Float32Anchors, in_crowd
+from tasks.detection.precision import Float32Anchors
+from tasks.detection.rpn import Proposals
 from tasks.detection.two_stage import faster_rcnn
 from tests.heads import head
 
@@ -193,7 +196,7 @@ def test_images_are_normalised_once_and_padded_with_the_mean() -> None:
 def test_in_crowd_is_a_share_of_the_boxs_own_area() -> None:
     crowd = torch.tensor([[0.0, 0, 100, 100]])
     boxes = torch.tensor([[10.0, 10, 20, 20], [90, 0, 105, 10], [90, 0, 115, 10], [200, 200, 210, 210]])
-    assert in_crowd(boxes, crowd).tolist() == [True, True, False, False]
+    assert in_crowd(boxes, crowd[None]).tolist() == [[True, True, False, False]]
 
 
 def test_crowds_are_not_background() -> None:
@@ -201,18 +204,16 @@ def test_crowds_are_not_background() -> None:
     _, ours = _pair()
     ours.train()
     none = torch.zeros(0, 4)
-    target = {"boxes": none, "labels": torch.zeros(0, dtype=torch.long)}
-    anchors = [torch.tensor([[0.0, 0, 32, 32], [40, 40, 100, 100]])]
-    crowd = torch.tensor([[0.0, 0, 160, 160]])
-    labels, _ = ours.rpn.assign_targets_to_anchors(anchors, [target | {"crowd_boxes": none}])
-    assert labels[0].tolist() == [0, 0]
-    labels, _ = ours.rpn.assign_targets_to_anchors(anchors, [target | {"crowd_boxes": crowd}])
-    assert labels[0].tolist() == [-1, -1]
+    target = {"boxes": none, "labels": torch.zeros(0, dtype=torch.long), "crowd_boxes": none}
+    anchors = torch.tensor([[0.0, 0, 32, 32], [40, 40, 100, 100]])
+    crowd = {"crowd_boxes": torch.tensor([[0.0, 0, 160, 160]])}
+    labels, _ = ours.rpn.labels(anchors, Objects.of([target, target | crowd], anchors.device))
+    assert labels.tolist() == [[0, 0], [-1, -1]]
 
-    on_object = torch.tensor([[40.0, 40, 100, 100]])
-    with_object = {"boxes": on_object, "labels": torch.tensor([2]), "crowd_boxes": crowd}
-    assert torch.equal(ours.roi_heads._outside_crowds(anchors[0], with_object), on_object)
-    assert len(ours.roi_heads._outside_crowds(anchors[0], with_object | {"crowd_boxes": none})) == 2
+    on_object = target | {"boxes": torch.tensor([[40.0, 40, 100, 100]]), "labels": torch.tensor([2])}
+    proposals = Proposals(anchors.expand(2, -1, -1), torch.ones(2, 2, dtype=torch.bool))
+    examples = ours.roi_heads.examples(proposals, Objects.of([on_object, on_object | crowd], anchors.device))
+    assert examples.labels.tolist() == [[0, 2, 2], [-1, 2, 2]]
 
 
 def test_boxes_come_back_in_the_original_images_pixels() -> None:
