@@ -10,6 +10,7 @@ from backbones.freezing import FreezeReport, parse_stages
 from backbones.late import hand_out
 
 if TYPE_CHECKING:
+    from backbones.apart import PLAIN_TENSORS
     from backbones.checkpoint_files import read_state_dict
     from backbones.describe import StageSummary, describe_backbone
     from backbones.digests import changed_tensors, frozen_digests
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "PLAIN_TENSORS",
     "Backbone",
     "Check",
     "ConformanceError",
@@ -61,6 +63,7 @@ __all__ = [
 __getattr__ = hand_out(
     __name__,
     {
+        "apart": ("PLAIN_TENSORS",),
         "checkpoint_files": ("read_state_dict",),
         "describe": ("StageSummary", "describe_backbone"),
         "digests": ("changed_tensors", "frozen_digests"),

@@ -1,13 +1,17 @@
 """Some stages of a backbone as a module of their own, and when they may be run as one."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as every_module
 
 from backbones.features import Backbone
+
+# Tensors of numbers on a device: none that is traced, sharded or quantized. Whoever makes a device in Python adds its
+# kind, as to torch's own lists of that sort.
+PLAIN_TENSORS: list[type[Tensor]] = [Tensor, nn.Parameter]
 
 
 class Stages(nn.Module):
@@ -25,9 +29,13 @@ class Stages(nn.Module):
 
 def is_computed(x: object) -> bool:
     """Whether it is a tensor of numbers: not traced, compiled or exported, where the plain path is to be seen."""
-    if type(x) is not Tensor or x.device.type == "meta" or torch.compiler.is_compiling():
+    if not is_plain(x) or x.device.type == "meta" or torch.compiler.is_compiling():
         return False
     return not (torch._C._get_tracing_state() or torch.onnx.is_in_onnx_export())
+
+
+def is_plain(x: object) -> TypeGuard[Tensor]:
+    return type(x) in PLAIN_TENSORS
 
 
 def has_hooks(modules: Iterable[nn.Module]) -> bool:

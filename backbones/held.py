@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torchvision.ops import FrozenBatchNorm2d
 
-from backbones.apart import Stages, has_hooks, is_computed
+from backbones.apart import Stages, has_hooks, is_computed, is_plain
 from backbones.features import Backbone
 from backbones.folding import ScaleShift, find_pairs, fold_in_place, is_fixed_norm
 from backbones.prefix import run_prefix
@@ -89,7 +89,7 @@ def _held(backbone: Backbone, x: Tensor, first: int, last: int) -> _Held | None:
     held = norms and all(isinstance(norm, FrozenBatchNorm2d) or not norm.training for norm in norms)
     if not held or backbone.grad_checkpointing or has_hooks(modules):
         return None
-    if not all(type(one) in (Tensor, nn.Parameter) and one.dtype in _WIDE for one in _tensors(norms)):
+    if not all(is_plain(one) and one.dtype in _WIDE for one in _tensors(norms)):
         return None
     of = (first, backbone.levels_in_use, *map(id, modules))
     found = _copies.get(backbone)

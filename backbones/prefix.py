@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import DeformConv2d
 
-from backbones.apart import Stages, has_hooks, is_computed
+from backbones.apart import Stages, has_hooks, is_computed, is_plain
 from backbones.features import Backbone
 from backbones.folding import fold_in_place, is_convolution
 
@@ -113,8 +113,11 @@ def _held_tensors(backbone: Backbone) -> list[Tensor] | None:
         for tensor in (*module._parameters.values(), *module._buffers.values())
         if tensor is not None
     ]
-    plain = all(type(one) in (Tensor, nn.Parameter) for one in tensors)
-    return tensors if plain and not any(one.requires_grad or one.is_inference() for one in tensors) else None
+    return (
+        tensors
+        if all(map(is_plain, tensors)) and not any(one.requires_grad or one.is_inference() for one in tensors)
+        else None
+    )
 
 
 def _fold_prefix(backbone: Backbone, tensors: list[Tensor], made: _Made) -> _Prefix:

@@ -16,6 +16,7 @@ from torch.utils import backend_registration
 from torch.utils._foreach_utils import _foreach_supported_types as _types_of_clipping
 from torch.utils._pytree import tree_leaves, tree_map
 
+from backbones import PLAIN_TENSORS
 from tasks.benchmark.pretend_account import NAME, note_operator
 from tasks.benchmark.pretend_autocast import register_autocast
 from tasks.benchmark.pretend_waits import INDEXING, note_tolist, note_transfer, note_waits
@@ -231,6 +232,7 @@ def _register() -> None:
     aten.impl("_copy_from", _copy_from, "PrivateUse1")
     others.fallback(lambda func, *args, **kwargs: _run(func, args, kwargs), "PrivateUse1")
     _libraries.extend((aten, others, *register_autocast(NAME)))
-    # Optimizers and the clipping of gradients go over all tensors in one call on CUDA, but by the exact type.
-    for types in (_types_of_optimizers, _types_of_clipping):
+    # Optimizers and the clipping of gradients go over all tensors in one call on CUDA, and frozen stages run folded, but
+    # by the exact type.
+    for types in (_types_of_optimizers, _types_of_clipping, PLAIN_TENSORS):
         types.append(PretendTensor)  # type: ignore[arg-type]
