@@ -232,7 +232,7 @@ def _register() -> None:
     aten.impl("_copy_from", _copy_from, "PrivateUse1")
     others.fallback(lambda func, *args, **kwargs: _run(func, args, kwargs), "PrivateUse1")
     _libraries.extend((aten, others, *register_autocast(NAME)))
-    # Optimizers and the clipping of gradients go over all tensors in one call on CUDA, and frozen stages run folded, but
-    # by the exact type.
+    # Optimizers and the clipping of gradients go over all tensors in one call on CUDA, and frozen stages run folded,
+    # but by the exact type.
     for types in (_types_of_optimizers, _types_of_clipping, PLAIN_TENSORS):
         types.append(PretendTensor)  # type: ignore[arg-type]
