@@ -1,6 +1,7 @@
 """The region proposal network (Ren et al. 2015, section 3.1) on all images of a batch at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, concat_box_p
 from tasks.detection.coding import clipped, decode, encode, has_sides_of, limits_of
 from tasks.detection.matching import in_crowd, match
 from tasks.detection.objects import Objects
+from tasks.detection.sampled_head import at_anchors, is_sampled, without_gradients
 from tasks.detection.sampling import SeededSampler
 from tasks.detection.suppression import kept
 from tasks.processes import mean_over_processes
@@ -49,14 +51,24 @@ class BatchedRPN(RegionProposalNetwork):
     ) -> tuple[Proposals, dict[str, Tensor]]:
         """Proposals, and with objects the losses."""
         levels = list(features.values())
-        scores, codes = self.head(levels)
+        sampled = objects is not None and is_sampled(self.head)
+        with without_gradients(levels[0].device) if sampled else nullcontext():
+            scores, codes = self.head(levels)
         counts = [level[0].numel() for level in scores]
         anchors = self.anchor_generator(images, levels)[0]
         scores, codes = concat_box_prediction_layers(scores, codes)
         scores, codes = scores.view(-1, len(anchors)), codes.view(-1, len(anchors), 4)
         limits = limits_of(images.image_sizes, scores.device)[:, None]
         proposals = self._proposals(scores.detach(), codes.detach(), anchors, counts, limits)
-        return proposals, {} if objects is None else self._losses(scores, codes, anchors, objects)
+        if objects is None:
+            return proposals, {}
+
+        def outputs(rows: Tensor) -> tuple[Tensor, Tensor]:
+            if sampled:
+                return at_anchors(self.head, levels, rows)
+            return scores.gather(1, rows), codes.gather(1, rows[..., None].expand(-1, -1, 4))
+
+        return proposals, self._losses(outputs, anchors, objects)
 
     def _proposals(
         self, logits: Tensor, codes: Tensor, anchors: Tensor, counts: Sequence[int], limits: Tensor
@@ -85,20 +97,24 @@ class BatchedRPN(RegionProposalNetwork):
             labels = labels.masked_fill((labels == 0) & in_crowd(anchors, objects.crowds), -1)
         return labels, matches
 
-    def _losses(self, logits: Tensor, codes: Tensor, anchors: Tensor, objects: Objects) -> dict[str, Tensor]:
-        """torchvision's, over the sampled anchors of all processes."""
+    def _losses(
+        self, outputs: Callable[[Tensor], tuple[Tensor, Tensor]], anchors: Tensor, objects: Objects
+    ) -> dict[str, Tensor]:
+        """torchvision's, over the sampled anchors of all processes.
+
+        Args:
+            outputs: of some anchors (N, K) gives the logits (N, K) and the codes (N, K, 4).
+        """
         labels, matches = self.labels(anchors, objects)
         (found, on_object), (empty, on_background) = self.fg_bg_sampler.rows(labels, objects.seeds)
+        logits, codes = outputs(torch.cat([found, empty], 1))
         wanted = torch.cat([on_object, torch.zeros_like(on_background)], 1).to(logits.dtype)
         taken = torch.cat([on_object, on_background], 1).to(logits.dtype)
-        classification = functional.binary_cross_entropy_with_logits(
-            logits.gather(1, torch.cat([found, empty], 1)), wanted, taken, reduction="sum"
-        )
+        classification = functional.binary_cross_entropy_with_logits(logits, wanted, taken, reduction="sum")
         references = anchors[found]
         boxes = torch.where(on_object[..., None], objects.matched_by(matches.gather(1, found))[0], references)
-        offsets = codes.gather(1, found[..., None].expand(-1, -1, 4))
         regression = functional.smooth_l1_loss(
-            offsets.flatten(0, 1),
+            codes[:, : found.shape[1]].flatten(0, 1),
             encode(boxes.flatten(0, 1), references.flatten(0, 1), self.box_coder.weights),
             beta=BETA,
             reduction="none",
