@@ -53,7 +53,8 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
             image_shapes: (height, width) an image.
 
         Returns:
-            (sum of n_i, C, output height, output width), float32 here; NaN of a box that is not finite.
+            (sum of n_i, C, output height, output width), here float32 or autocast's dtype; NaN of a box that is not
+            finite.
         """
         levels = [x[name] for name in self.featmap_names]
         if levels[0].device.type != "cpu" or torch.onnx.is_in_onnx_export():
@@ -100,12 +101,17 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
         index = (row[:, :, None, :, None] + x_[:, None, :, None, :]).flatten(3).flatten(0, 2)
         weight = (y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]).flatten(3).flatten(0, 2)
 
-        channels = levels[0].shape[1]
-        table = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, channels).float() for level in levels])
-        pooled: Tensor = _WeightedRows.apply(table, index, weight)
-        pooled = pooled.reshape(-1, *self.output_size, channels).permute(0, 3, 1, 2)
         # A box that is not finite comes of a training that diverges: its loss shall say so.
-        return pooled.masked_fill(~finite[:, None, None, None], torch.nan)
+        weight = weight.masked_fill(~finite.repeat_interleave(math.prod(self.output_size))[:, None], torch.nan)
+
+        channels = levels[0].shape[1]
+        table = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, channels) for level in levels]).float()
+        pooled: Tensor = _WeightedRows.apply(table, index, weight)
+        if torch.is_autocast_enabled(
+            "cpu"
+        ):  # as the layers behind it would: what is to be put in order is half as long
+            pooled = pooled.to(torch.get_autocast_dtype("cpu"))
+        return pooled.reshape(-1, *self.output_size, channels).permute(0, 3, 1, 2).contiguous()
 
     def _samples(self, start: Tensor, stop: Tensor, size: Tensor, cells: int) -> tuple[Tensor, Tensor]:
         """Along one axis: which pixels each cell of each box reads, and their weights.
