@@ -112,6 +112,7 @@ def _compare(arguments: BenchmarkArguments, console: Console) -> int:
     from tasks.benchmark import Asked, compare
 
     asked = Asked(
+        apart=True,
         rounds=arguments.rounds or _PAIRS,
         steps=arguments.steps,
         device=arguments.device,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         save_checkpoint,
     )
     from tasks.training.conversion import convert_config
-    from tasks.training.cores import keep_freed_memory, loader_workers, settle_threads, wait_passively
+    from tasks.training.cores import as_it_was, keep_freed_memory, loader_workers, settle_threads, wait_passively
     from tasks.training.device import find_device, make_accelerator, overruled_environment
     from tasks.training.evaluation import evaluate
     from tasks.training.parameters import make_optimizer
@@ -40,6 +40,7 @@ __all__ = [
     "Trainer",
     "TrainingError",
     "TrainingState",
+    "as_it_was",
     "autocast",
     "checkpoint_folder",
     "convert_config",
@@ -68,7 +69,7 @@ __getattr__ = hand_out(
     __name__,
     {
         "conversion": ("convert_config",),
-        "cores": ("keep_freed_memory", "loader_workers", "settle_threads", "wait_passively"),
+        "cores": ("as_it_was", "keep_freed_memory", "loader_workers", "settle_threads", "wait_passively"),
         "device": ("find_device", "make_accelerator", "overruled_environment"),
         "evaluation": ("evaluate",),
         "checkpoint": (

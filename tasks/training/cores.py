@@ -16,6 +16,8 @@ _MEMORY = ("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 _MOST_WORKERS = 8
 
+_set_here: dict[str, str] = {}
+
 
 def wait_passively() -> None:
     """Let threads that wait for each other sleep, not spin, before torch is loaded.
@@ -24,7 +26,12 @@ def wait_passively() -> None:
     one they wait for would need. Whoever has said in the environment how they wait has the say.
     """
     if not any(name in os.environ for name in _WAITING):
-        os.environ["OMP_WAIT_POLICY"] = "passive"
+        os.environ["OMP_WAIT_POLICY"] = _set_here["OMP_WAIT_POLICY"] = "passive"
+
+
+def as_it_was() -> dict[str, str]:
+    """The environment without what `wait_passively` has added, for a process that is not ours."""
+    return {name: value for name, value in os.environ.items() if _set_here.get(name) != value}
 
 
 def settle_threads() -> None:

@@ -4,10 +4,9 @@ from typing import Any
 
 import timm
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-import backbones
-from backbones import create_backbone
+from backbones import create_backbone, fold
 from tasks.benchmark.comparisons.checks import relative
 from tasks.benchmark.comparisons.line import Agreement, Conditions, Pair
 from tasks.benchmark.comparisons.ours import calibrate
@@ -34,7 +33,7 @@ def features_pair(conditions: Conditions, *, precision: str, compiled: bool = Tr
     peer.load_state_dict(backbone.state_dict())
     peer.eval().to(device)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    ours: Any = folded(backbone.eval()).to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    ours: Any = fold(backbone).to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiled:
         ours = torch.compile(ours)
     images = [batch.to(device) for batch in batches]
@@ -54,9 +53,3 @@ def features_pair(conditions: Conditions, *, precision: str, compiled: bool = Tr
         return [relative(level, found, other, _TOLERANCES[precision]) for level, found, other in pairs]
 
     return Pair(check, features, wanted, warm_up=2)
-
-
-def folded(module: nn.Module) -> nn.Module:
-    """A copy for inference with its norms merged, once `backbones.fold` is there; until then the module itself."""
-    fold = getattr(backbones, "fold", None)
-    return module if fold is None else fold(module)

@@ -6,6 +6,7 @@
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from typing import Any
 
 from tasks.benchmark.comparisons.detectors import detector_pair
 from tasks.benchmark.comparisons.line import Conditions, Pair
+from tasks.training import as_it_was
 
 _PEER = "tasks.benchmark.comparisons.torchvision_recipe"
 _MODULE = "tasks.benchmark.comparisons.finetuning"  # not __name__, which is another where this is our side
@@ -24,7 +26,7 @@ def finetuning_pair(conditions: Conditions) -> Pair:
     assert data is not None
     metrics: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
 
-    def run(side: str, module: str, number: int) -> None:
+    def run(side: str, module: str, number: int, environment: dict[str, str]) -> None:
         asked = {
             "folder": str(data.folder),
             "weights": None if data.weights is None else str(data.weights),
@@ -36,14 +38,14 @@ def finetuning_pair(conditions: Conditions) -> Pair:
             "seed": conditions.seed + number,
         }
         command = [sys.executable, "-m", module, json.dumps(asked)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
         metrics[side].append(json.loads(done.stdout.splitlines()[-1]))
 
     same = detector_pair(conditions, head="faster_rcnn", frozen_stages=3, expert=False)
     return Pair(
         same.check,
-        lambda number: run("ours", _MODULE, number),
-        lambda number: run("peer", _PEER, number),
+        lambda number: run("ours", _MODULE, number, dict(os.environ)),
+        lambda number: run("peer", _PEER, number, as_it_was()),
         warm_up=0,
         notes=lambda: {f"AP of {side}": values for side, values in metrics.items()},
     )

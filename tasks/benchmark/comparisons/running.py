@@ -29,6 +29,7 @@ class Asked:
         rounds: pairs of times.
         steps: of each side that are timed together. None: 1, on a GPU 5, whose host runs ahead of it.
         device: by name.
+        apart: each side in a process of its own, where a CPU computes; the lines are then those of the table.
         seed: of weights and images.
         backbone, image_size, batch_size: instead of the lines' own; the goals are for those, and are not shown then.
         data: for the lines that need it; without it they are left out.
@@ -38,6 +39,7 @@ class Asked:
     rounds: int = 5
     steps: int | None = None
     device: str = "auto"
+    apart: bool = False
     seed: int = 0
     backbone: str | None = None
     image_size: int | None = None
@@ -67,7 +69,8 @@ def compare(console: Console, lines: Sequence[Line], asked: Asked) -> int:
             continue
         conditions = _conditions(line, asked, device)
         as_meant = (asked.backbone, asked.image_size, asked.batch_size) == (None, None, None)
-        timed = time_line(line, conditions, rounds=asked.rounds, steps=steps, as_meant=as_meant)
+        apart = asked.apart and device == "cpu" and not line.needs_data
+        timed = time_line(line, conditions, rounds=asked.rounds, steps=steps, as_meant=as_meant, apart=apart)
         done.append(timed)
         console.print(_said(timed))
     console.print(_table(done, steps))

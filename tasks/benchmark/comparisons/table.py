@@ -162,7 +162,7 @@ LINES = (
     ),
     Line(
         "features-fp32",
-        "Backbone's c2..c5, inference, folded where that is there, compiled, fp32",
+        "Backbone's c2..c5, inference, folded and compiled, fp32",
         "timm's features_only, eager, fp32",
         _features(precision="fp32"),
         *_INFERENCE,
@@ -170,7 +170,7 @@ LINES = (
     ),
     Line(
         "features-bf16",
-        "Backbone's c2..c5, inference, folded where that is there, compiled, bf16",
+        "Backbone's c2..c5, inference, folded and compiled, bf16",
         "timm's features_only, eager, fp32",
         _features(precision="bf16"),
         *_INFERENCE,

@@ -2,14 +2,14 @@
 
 import gc
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
 
 from tasks.benchmark.comparisons.line import Agreement, Conditions, Line
+from tasks.benchmark.comparisons.sides import SIDES, Side, mean_seconds
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,19 @@ class Timed:
         return (self.line.gpu_baseline if self.conditions.is_gpu else None) or self.line.baseline
 
 
-def time_line(line: Line, conditions: Conditions, *, rounds: int, steps: int, as_meant: bool = True) -> Timed:
+def time_line(
+    line: Line, conditions: Conditions, *, rounds: int, steps: int, as_meant: bool = True, apart: bool = False
+) -> Timed:
     """Build both sides, compare their numbers, and time them if these are the same.
 
     Args:
         rounds: pairs of times; the seeds where the line trains on real data.
         steps: of each side, one after the other, that are timed together.
         as_meant: whether the conditions are those that the line's goal is for.
+        apart: each side in a process of its own.
     """
+    if apart:
+        return _time_apart(line, conditions, rounds, steps, as_meant)
     pair = line.make(conditions)
     with _exact():
         agreements = pair.check()
@@ -78,14 +83,29 @@ def time_line(line: Line, conditions: Conditions, *, rounds: int, steps: int, as
         for number in range(pair.warm_up):
             pair.ours(number)
             pair.peer(number)
-        for number in range(rounds):
-            numbers = range(number * steps, (number + 1) * steps)
-            timed.ours.append(_seconds(pair.ours, numbers, conditions))
-            timed.peer.append(_seconds(pair.peer, numbers, conditions))
+        for numbers in _turns(rounds, steps):
+            timed.ours.append(mean_seconds(pair.ours, numbers, conditions))
+            timed.peer.append(mean_seconds(pair.peer, numbers, conditions))
         timed.notes.update(pair.notes())
     del pair
     _clean_up()
     return timed
+
+
+def _time_apart(line: Line, conditions: Conditions, rounds: int, steps: int, as_meant: bool) -> Timed:
+    sides = [Side(name, line.name, conditions) for name in SIDES]
+    timed = Timed(line, conditions, sides[0].agreements, measured_as_meant=as_meant)
+    if timed.is_right:
+        for numbers in _turns(rounds, steps):
+            for side, seconds in zip(sides, (timed.ours, timed.peer), strict=True):
+                seconds.append(side.seconds(numbers))
+    for side in sides:
+        side.close()
+    return timed
+
+
+def _turns(rounds: int, steps: int) -> Iterator[range]:
+    return (range(number * steps, (number + 1) * steps) for number in range(rounds))
 
 
 @contextmanager
@@ -96,21 +116,6 @@ def _exact() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.allow_tf32 = before
-
-
-def _seconds(step: Callable[[int], object], numbers: range, conditions: Conditions) -> float:
-    """Of a step; the device has done everything before and after."""
-    _wait(conditions)
-    started = time.perf_counter()
-    for number in numbers:
-        step(number)
-    _wait(conditions)
-    return (time.perf_counter() - started) / len(numbers)
-
-
-def _wait(conditions: Conditions) -> None:
-    if conditions.is_gpu:
-        torch.cuda.synchronize(conditions.device)
 
 
 def _clean_up() -> None:
