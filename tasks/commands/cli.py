@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tasks.config import Group, NamedGroup, SettingsError, flag_model, given_paths, nearest_flag, without
 from tasks.runs import called, plain_console
-from tasks.training import wait_passively
+from tasks.training import wait_briefly
 
 T = TypeVar("T", bound=Group)
 
@@ -110,7 +110,7 @@ def run_command(command: Callable[[Console], int]) -> int:
         What the command returns; 1 where a training cannot go on, 2 for wrong input, 130 or 143 where
         a signal stopped it.
     """
-    wait_passively()
+    wait_briefly()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
     # torchrun numbers its processes; the first one speaks for all.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         save_checkpoint,
     )
     from tasks.training.conversion import convert_config
-    from tasks.training.cores import as_it_was, keep_freed_memory, loader_workers, settle_threads, wait_passively
+    from tasks.training.cores import as_it_was, keep_freed_memory, loader_workers, settle_threads, wait_briefly
     from tasks.training.device import find_device, make_accelerator, overruled_environment
     from tasks.training.evaluation import evaluate
     from tasks.training.parameters import make_optimizer
@@ -62,14 +62,14 @@ __all__ = [
     "save_checkpoint",
     "settle_threads",
     "stop_signals",
-    "wait_passively",
+    "wait_briefly",
 ]
 
 __getattr__ = hand_out(
     __name__,
     {
         "conversion": ("convert_config",),
-        "cores": ("as_it_was", "keep_freed_memory", "loader_workers", "settle_threads", "wait_passively"),
+        "cores": ("as_it_was", "keep_freed_memory", "loader_workers", "settle_threads", "wait_briefly"),
         "device": ("find_device", "make_accelerator", "overruled_environment"),
         "evaluation": ("evaluate",),
         "checkpoint": (

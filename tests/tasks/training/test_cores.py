@@ -36,14 +36,25 @@ def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
     assert _pages_asked_for("kept", MALLOC_TRIM_THRESHOLD_="0") > 100_000  # 16 MB are 3,906 pages
 
 
-def test_threads_sleep_while_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_spin_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in cores._WAITING:
         monkeypatch.delenv(name, raising=False)
-    cores.wait_passively()
-    assert os.environ["OMP_WAIT_POLICY"] == "passive"
+    cores.wait_briefly()
+    assert os.environ.pop("GOMP_SPINCOUNT") == "1000"
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    cores.wait_passively()
-    assert os.environ["OMP_WAIT_POLICY"] == "active"
+    cores.wait_briefly()
+    assert "GOMP_SPINCOUNT" not in os.environ
+
+
+def test_a_process_that_is_not_ours_has_the_environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in cores._WAITING:
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    cores.wait_briefly()
+    assert cores.as_it_was() == before != dict(os.environ)
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")  # the user's own
+    assert cores.as_it_was() == dict(os.environ)
+    monkeypatch.delenv("GOMP_SPINCOUNT")
 
 
 @pytest.mark.parametrize(
