@@ -66,7 +66,7 @@ def make_sure(model: nn.Module) -> None:
             if "classification_head.conv" in name and isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             elif name.endswith("classification_head.cls_logits"):
-                nn.init.normal_(layer.weight, std=0.03)
+                nn.init.normal_(layer.weight, std=0.01)
                 classes = len(CLASSES["detection"]) + 1
                 # Nothing trains column 0, which torchvision takes for a class and we do not.
                 layer.weight.view(-1, classes, *layer.weight.shape[1:])[:, 0] = 0
