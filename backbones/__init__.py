@@ -10,7 +10,7 @@ from backbones.freezing import FreezeReport, parse_stages
 from backbones.late import hand_out
 
 if TYPE_CHECKING:
-    from backbones.apart import PLAIN_TENSORS
+    from backbones.apart import PLAIN_TENSORS, is_computed
     from backbones.checkpoint_files import read_state_dict
     from backbones.describe import StageSummary, describe_backbone
     from backbones.digests import changed_tensors, frozen_digests
@@ -47,6 +47,7 @@ __all__ = [
     "fold",
     "frozen_digests",
     "hand_out",
+    "is_computed",
     "keep_promises",
     "list_backbones",
     "load_weights",
@@ -63,7 +64,7 @@ __all__ = [
 __getattr__ = hand_out(
     __name__,
     {
-        "apart": ("PLAIN_TENSORS",),
+        "apart": ("PLAIN_TENSORS", "is_computed"),
         "checkpoint_files": ("read_state_dict",),
         "describe": ("StageSummary", "describe_backbone"),
         "digests": ("changed_tensors", "frozen_digests"),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from backbones import Backbone
 from tasks.segmentation.checks import LEVELS, encoder_channels
 from tasks.segmentation.norms import prepare_decoder
+from tasks.segmentation.upsampling import run_block
 
 
 class UNet(nn.Module):
@@ -83,7 +84,7 @@ class UNet(nn.Module):
         outputs: list[Tensor] = []
         for number, block in enumerate(self.decoder.blocks):
             skip = skips[-1 - number] if number < len(skips) else None
-            x = block(x, *sizes[-2 - number], skip_connection=skip)
+            x = run_block(block, x, sizes[-2 - number], skip)
             outputs.append(x)
         logits = [self.segmentation_head(outputs[-1])]
         if self.training and self.deep_supervision:
