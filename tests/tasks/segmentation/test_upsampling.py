@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from tasks.segmentation import upsampling
 from tasks.segmentation.unet import UNet
-from tasks.segmentation.upsampling import doubled_conv, run_block
+from tasks.segmentation.upsampling import doubled_conv
 from tests.backbones.settling import settled
 
 
