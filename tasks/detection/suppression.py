@@ -1,5 +1,8 @@
 """Non-maximum suppression for all images of a batch."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, nms
@@ -29,12 +32,9 @@ def kept(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold
     if not boxes.numel():
         return valid
     if boxes.device.type in _IMAGE_BY_IMAGE:
-        found = torch.zeros_like(valid)
-        for number, there in enumerate(valid):
-            own = there.nonzero()[:, 0]
-            rows = batched_nms(boxes[number, own], scores[number, own], groups[number, own], threshold)
-            found[number, own[rows]] = True
-        return found
+        # The kernel has one thread, and lets Python's others run.
+        with ThreadPoolExecutor(min(len(boxes), torch.get_num_threads())) as threads:
+            return torch.stack([*threads.map(partial(_kept_of_one, threshold), boxes, scores, groups, valid)])
     images = max(1, _TOGETHER // max(1, boxes.shape[1]))
     # Two boxes of no size overlap by 0/0, which is more than nothing.
     boxes = torch.where(valid[..., None], boxes, 0.0).double()
@@ -45,6 +45,13 @@ def kept(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold
         rows = nms(mine.flatten(0, 1), rank.flatten().double(), threshold)
         own.view(-1).index_fill_(0, rows, True)
     return found & valid
+
+
+def _kept_of_one(threshold: float, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor) -> Tensor:
+    with torch.no_grad():  # which is each thread's own
+        own = valid.nonzero()[:, 0]
+        rows = batched_nms(boxes[own], scores[own], groups[own], threshold)
+        return torch.zeros_like(valid).index_fill(0, own[rows], True)
 
 
 def best_detections(
