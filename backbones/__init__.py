@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from backbones.features import Backbone, FeatureInfo, check_images, check_levels
     from backbones.folding import fold
     from backbones.fpn import FeaturePyramid
+    from backbones.held import run_backbone
     from backbones.hub import IMAGENET_MEAN, IMAGENET_STD
     from backbones.layers import norm_layer
     from backbones.normalize import Normalize
@@ -58,6 +59,7 @@ __all__ = [
     "parse_stages",
     "read_state_dict",
     "register_backbone",
+    "run_backbone",
     "stem_statistics",
 ]
 
@@ -71,6 +73,7 @@ __getattr__ = hand_out(
         "features": ("Backbone", "FeatureInfo", "check_images", "check_levels"),
         "folding": ("fold",),
         "fpn": ("FeaturePyramid",),
+        "held": ("run_backbone",),
         "hub": ("IMAGENET_MEAN", "IMAGENET_STD"),
         "layers": ("norm_layer",),
         "normalize": ("Normalize",),

@@ -182,7 +182,7 @@ class Backbone(nn.Module):
 
     def splits_after(self, _last: int) -> bool:
         """Whether stages 0..last can be run by themselves, by `run_stages`; they run faster then while they are frozen.
-        A subclass that can has `held.run_backbone` as its `forward`."""
+        A subclass that can has `run_backbone` as its `forward`."""
         return False
 
     def run_stages(self, x: Any, first: int, last: int) -> tuple[Any, dict[str, Tensor]]:

@@ -79,11 +79,12 @@ class ScaleShift(nn.Module):
 
 
 def is_fixed_norm(module: nn.Module) -> bool:
-    """Whether it is a batch norm that in eval is a scale and a shift, and nothing but what timm puts behind one."""
+    """Whether it is a batch norm that in eval is a scale and a shift, and nothing but what timm puts behind one. A
+    class with a `forward` of its own says so by `is_batch_norm_in_eval`."""
     if getattr(module, "running_var", None) is None or not isinstance(module, _BatchNorm | FrozenBatchNorm2d):
         return False
     computed_by = type(module).forward.__module__.partition(".")[0]
-    return computed_by in _KNOWN
+    return computed_by in _KNOWN or getattr(module, "is_batch_norm_in_eval", False)
 
 
 def is_convolution(module: nn.Module) -> bool:

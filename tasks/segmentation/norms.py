@@ -17,12 +17,16 @@ class LenientBatchNorm(nn.BatchNorm2d):
     Decoders that pool the whole image meet it whenever an epoch's last batch is a single image.
     """
 
+    is_batch_norm_in_eval = True
+
     def forward(self, x: Tensor) -> Tensor:
         return _lenient(self, x)
 
 
 class LenientSyncBatchNorm(nn.SyncBatchNorm):
     """The same over several processes. One alone needs no GPU."""
+
+    is_batch_norm_in_eval = True
 
     def forward(self, x: Tensor) -> Tensor:
         several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

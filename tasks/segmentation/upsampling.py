@@ -48,7 +48,7 @@ def doubled_conv(conv: nn.Conv2d, x: Tensor, skip: Tensor | None) -> Tensor:
     Args:
         conv: 3 x 3 with a padding of 1.
         x: (N, C, H, W).
-        skip: (N, D, 2 H, 2 W), or None.
+        skip: (N, D, 2 H, 2 W), or None; D may be 0, of a backbone without such a level.
 
     Returns:
         (N, out, 2 H, 2 W), in channels-last.
@@ -56,7 +56,7 @@ def doubled_conv(conv: nn.Conv2d, x: Tensor, skip: Tensor | None) -> Tensor:
     channels = x.shape[1]
     four = functional.conv2d(x, _summed(conv.weight[:, :channels]), padding=1)
     doubled: Tensor = _Interleave.apply(four)
-    if skip is not None:
+    if skip is not None and skip.shape[1]:
         return doubled.add_(functional.conv2d(skip, conv.weight[:, channels:], conv.bias, padding=1))
     return doubled if conv.bias is None else doubled + conv.bias.to(doubled.dtype)[:, None, None]
 

@@ -19,7 +19,7 @@ NAMES = (
     "timm/convnext_atto",
     "timm/mobilenetv3_small_050",
     "timm/efficientnet_lite0",
-    "timm/mvitv2_tiny",
+    pytest.param("timm/mvitv2_tiny", marks=pytest.mark.slow),
     "timm/hrnet_w18_small",
 )
 

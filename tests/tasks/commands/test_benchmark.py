@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tasks.benchmark import index, list_lines
+from tasks.benchmark.comparisons import running
+from tasks.benchmark.comparisons.timing import time_line
 from tasks.commands import main as vertebra
 
 TINY = ["--backbone", "resnet18", "--image-size", "64", "--batch-size", "2", "--rounds", "2"]
@@ -17,7 +19,12 @@ def _peers(*names: str, more: tuple[object, ...] = ()) -> int:
     return vertebra(["benchmark", "--only", *names, *TINY, *map(str, more)])
 
 
-def test_ours_and_a_peer_in_turn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("apart", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_ours_and_a_peer_in_turn(
+    apart: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not apart:  # two more processes that load torch
+        monkeypatch.setattr(running, "time_line", lambda *given, apart, **options: time_line(*given, **options))
     file, plot = tmp_path / "new" / "ratios.json", tmp_path / "ratios.png"
     assert _peers("unet-free", more=("--json", file, "--plot", plot, "--seed", 3)) == 0
     output = capsys.readouterr().out

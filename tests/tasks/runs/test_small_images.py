@@ -89,11 +89,10 @@ def test_what_a_norm_can_work_with_is_taken(case: Any) -> None:
         ("unet", "batch", {"batch_size": 1, "image_size": 32}, "train"),
         ("unet", "sync", {"batch_size": 7, "image_size": 32}, "train"),  # 8 images: the last batch has one
         ("unet", "instance", {"batch_size": 4, "image_size": 32}, "train"),
-        ("faster_rcnn", "instance", {"batch_size": 4, "image_size": 32}, "val"),
+        ("faster_rcnn", "instance", {"batch_size": 4, "image_size": 32}, "train"),
     ],
 )
 def test_a_run_says_it_before_it_begins(head: str, norm: str, data: dict[str, Any], split: str, tmp_path: Any) -> None:
-    """The built-in shapes are of several sizes, in detection only val has square ones."""
     settings = run_settings(
         head,
         head={"name": head} | NARROW.get(head, {}),

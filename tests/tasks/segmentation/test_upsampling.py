@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from backbones import fold
 from tasks.segmentation import upsampling
 from tasks.segmentation.unet import UNet
 from tasks.segmentation.upsampling import doubled_conv
@@ -23,6 +24,7 @@ def test_outputs_and_gradients(skip_channels: int, bias: bool, size: tuple[int, 
     wanted, found = conv(joined), doubled_conv(conv, x, skip if skip_channels else None)
     torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
     weights = torch.randn_like(wanted)
+    torch.testing.assert_close(doubled_conv(conv, x, skip), wanted, rtol=1e-12, atol=1e-12)  # of no channels, too
     inputs = [x, *([skip] if skip_channels else []), *conv.parameters()]
     gradients, others = (torch.autograd.grad((one * weights).sum(), inputs) for one in (found, wanted))
     torch.testing.assert_close(gradients, others, rtol=1e-11, atol=1e-11)
@@ -58,3 +60,11 @@ def test_an_exported_network_has_the_plain_path() -> None:
     assert sum("upsample_nearest2d" in target for target in targets) == 5
     with torch.no_grad():
         torch.testing.assert_close(program.module()(images), network(images), rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_folds_to_its_last_norm() -> None:
+    network, images = UNet(settled("resnet18"), 3).eval(), torch.randn(2, 3, 64, 64)
+    folded = fold(network)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    with torch.no_grad():
+        torch.testing.assert_close(folded(images), network(images), rtol=1e-4, atol=1e-4)

@@ -31,8 +31,13 @@ def _pages_asked_for(how: str, **variables: str) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is glibc's")
-def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
+def test_freed_memory_is_kept() -> None:
     assert _pages_asked_for("kept") < 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="it is glibc's")
+def test_the_environment_has_the_say_on_memory() -> None:
     assert _pages_asked_for("kept", MALLOC_TRIM_THRESHOLD_="0") > 100_000  # 16 MB are 3,906 pages
 
 
