@@ -8,7 +8,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ def run_backbone(backbone: Backbone, images: Tensor) -> dict[str, Tensor]:
 
 @dataclass
 class _Held:
-    """Stages with their norms folded, without numbers of their own.
+    """Stages with their norms folded, without numbers of their own. Nothing here keeps the backbone alive.
 
     Attributes:
         of: which modules, for which levels.
@@ -53,8 +53,8 @@ class _Held:
     without_norms: nn.Module
     norms: list[Any]
     places: list[tuple[str, Any]]
-    others: list[tuple[str, nn.Module, str]]
-    modules: list[tuple[nn.Module, nn.Module]]
+    others: list[tuple[str, ReferenceType[nn.Module], str]]
+    modules: list[tuple[nn.Module, ReferenceType[nn.Module]]]
     activations: float
 
     def pays(self, x: Tensor) -> bool:
@@ -64,8 +64,8 @@ class _Held:
 
     def run(self, x: Any) -> tuple[Any, dict[str, Tensor]]:
         for own, other in self.modules:
-            own.training = other.training
-        tensors = {name: getattr(module, key) for name, module, key in self.others}
+            own.training = cast(nn.Module, other()).training
+        tensors = {name: getattr(module(), key) for name, module, key in self.others}
         for (name, convolution), scale, shift in zip(self.places, *_scales_and_shifts(self.norms), strict=True):
             if convolution is None:
                 tensors |= {f"{name}.scale": scale, f"{name}.shift": shift}
@@ -126,16 +126,16 @@ def _fold_held(backbone: Backbone, x: Tensor, first: int, last: int, of: tuple[o
         for norm in norms
     ]
     scaled = {id(convolution) for _, convolution in places}
-    modules = [(module, stages.get_submodule(name)) for module, name in names.items() if module not in norms]
+    modules = [(module, stages.get_submodule(name)) for module, name in names.items() if name and module not in norms]
     there = {module: name for name, module in copied.named_modules()}
     others = [
-        (f"{there[own]}.{key}", other, key)
+        (f"{there[own]}.{key}", ref(other), key)
         for own, other in modules
         for key in (*own._parameters, *own._buffers)
         if own in there and getattr(own, key) is not None and id(other) not in scaled
     ]
     originals = [stages.get_submodule(names[norm]) for norm in norms]
-    return _Held(of, copied, originals, places, others, modules, activations)
+    return _Held(of, copied, originals, places, others, [(own, ref(other)) for own, other in modules], activations)
 
 
 def _count_outputs(network: nn.Module, norms: Sequence[nn.Module], x: Tensor) -> int:

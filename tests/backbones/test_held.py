@@ -1,7 +1,9 @@
 """Norms that are held run within the convolutions before them: the same outputs, the same gradients."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 
 from backbones import Backbone
 from backbones import held as held_module
+from backbones import prefix as prefix_module
 from tests.backbones.settling import settled
 
 IMAGES = torch.randn(4, 3, 64, 96, generator=torch.Generator().manual_seed(0)).double()
@@ -109,3 +112,16 @@ def test_a_change_of_the_network_is_seen() -> None:
     backbone.layer4[0].relu = nn.ReLU6()  # type: ignore[index, operator, union-attr]
     backbone(IMAGES.float())
     assert held_module._copies[backbone] is not before
+
+
+def test_a_backbone_that_nobody_has_is_gone() -> None:
+    backbone = settled("resnet18")
+    backbone.freeze(1)
+    backbone.hold_norms()
+    backbone.train()(IMAGES.float())
+    assert backbone in held_module._copies
+    assert backbone in prefix_module._prefixes
+    gone = ref(backbone)
+    del backbone
+    gc.collect()
+    assert gone() is None

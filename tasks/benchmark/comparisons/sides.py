@@ -72,10 +72,11 @@ def _serve(connection: Connection, side: str, line: str, conditions: Conditions)
         if conditions.device == "cpu":
             keep_freed_memory()
     pair = find_lines((line,))[0].make(conditions)
-    connection.send(pair.check())  # which both sides ask for: it also puts them into their layout
+    agreements = pair.check()  # which both sides ask for: it also puts them into their layout
     step = step_of(pair, side)
     for number in range(pair.warm_up):
         step(number)
+    connection.send(agreements)  # ready: the other side's turn is not disturbed
     try:
         while True:
             connection.send(mean_seconds(step, connection.recv(), conditions))
