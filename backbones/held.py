@@ -138,13 +138,13 @@ def _fold_held(backbone: Backbone, x: Tensor, first: int, last: int, of: tuple[o
     return _Held(of, copied, originals, places, others, [(own, ref(other)) for own, other in modules], activations)
 
 
-def _count_outputs(network: nn.Module, norms: Sequence[nn.Module], x: Tensor) -> int:
+def _count_outputs(network: nn.Module, norms: Sequence[Any], x: Tensor) -> int:
     """How many numbers come out of the norms of a network on the meta device."""
     counts: list[int] = []
     hooks = [
         norm.register_forward_hook(lambda _module, _inputs, output: counts.append(output.numel())) for norm in norms
     ]
-    network(torch.empty(x.shape, device="meta"))
+    network(torch.empty(x.shape, dtype=norms[0].running_var.dtype, device="meta"))
     for hook in hooks:
         hook.remove()
     return sum(counts)
