@@ -47,6 +47,7 @@ class _Held:
         others: the names in the copy of what it takes as it is, each with its module and its name there.
         modules: of the copy, each with the one that it stands for.
         activations: numbers that come out of the norms, for each that goes in.
+        weights: of the convolutions before them, how many numbers.
     """
 
     of: tuple[object, ...]
@@ -56,11 +57,11 @@ class _Held:
     others: list[tuple[str, ReferenceType[nn.Module], str]]
     modules: list[tuple[nn.Module, ReferenceType[nn.Module]]]
     activations: float
+    weights: int
 
     def pays(self, x: Tensor) -> bool:
         """Whether there is less to scale in the weights than in the activations."""
-        weights = sum(convolution.weight.numel() for _, convolution in self.places if convolution is not None)
-        return self.activations * x.numel() > _WORTH * weights
+        return self.activations * x.numel() > _WORTH * self.weights
 
     def run(self, x: Any) -> tuple[Any, dict[str, Tensor]]:
         for own, other in self.modules:
@@ -119,7 +120,7 @@ def _fold_held(backbone: Backbone, x: Tensor, first: int, last: int, of: tuple[o
         pairs = find_pairs(copied)
         activations = _count_outputs(copied, norms, x) / x.numel()
         fold_in_place(copied, pairs)
-    places = [
+    places: list[tuple[str, Any]] = [
         (names[pairs[norm]], stages.get_submodule(names[pairs[norm]]))
         if norm in pairs
         else (_scale_of(copied, names[norm]), None)
@@ -135,7 +136,9 @@ def _fold_held(backbone: Backbone, x: Tensor, first: int, last: int, of: tuple[o
         if own in there and getattr(own, key) is not None and id(other) not in scaled
     ]
     originals = [stages.get_submodule(names[norm]) for norm in norms]
-    return _Held(of, copied, originals, places, others, [(own, ref(other)) for own, other in modules], activations)
+    weights = sum(convolution.weight.numel() for _, convolution in places if convolution is not None)
+    stand_for = [(own, ref(other)) for own, other in modules]
+    return _Held(of, copied, originals, places, others, stand_for, activations, weights)
 
 
 def _count_outputs(network: nn.Module, norms: Sequence[Any], x: Tensor) -> int:

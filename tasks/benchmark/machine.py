@@ -6,6 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tasks.training import available_cores
+
 _VARIABLES = ("OMP_", "MALLOC_", "MKL_")
 _PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "timm")
 
@@ -16,7 +18,7 @@ def describe_machine(device: str) -> dict[str, Any]:
 
     return {
         "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": available_cores(),
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,

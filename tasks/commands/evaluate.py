@@ -33,7 +33,7 @@ class EvaluateArguments(Group):
     data: Annotated[UserText | None, tyro.conf.arg(help=f"Another data set with the run's classes: {DATA_HELP}")] = None
     device: Device = "auto"
     workers: int | None = Field(None, ge=0)
-    """Processes that read images."""
+    """Processes that read images. None: as many as in a training."""
     evaluator: Literal["hotcoco", "pycocotools"] | None = None
     """Detection: who computes the COCO metrics. None: hotcoco."""
     results: UserPath | None = None

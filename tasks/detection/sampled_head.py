@@ -46,8 +46,9 @@ def at_anchors(head: RPNHead, levels: Sequence[Tensor], rows: Tensor) -> tuple[T
     images, channels = levels[0].shape[:2]
     shapes = head.cls_logits.out_channels
     sizes = tuple((level.shape[2], level.shape[3]) for level in levels)
-    first, height, width, begin = _layout(sizes, images, rows.device)[:, rows.div(shapes, rounding_mode="floor")]
-    place, shape = rows.div(shapes, rounding_mode="floor") - first, (rows % shapes)[..., None]
+    place, shape = rows.div(shapes, rounding_mode="floor"), (rows % shapes)[..., None]
+    first, height, width, begin = _layout(sizes, images, rows.device)[:, place]
+    place = place - first
     y, x = place.div(width, rounding_mode="floor"), place % width
     step = torch.arange(_SIDE, device=rows.device) - _SIDE // 2
     y, x = y[..., None, None] + step[:, None], x[..., None, None] + step

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
         save_checkpoint,
     )
     from tasks.training.conversion import convert_config
-    from tasks.training.cores import as_it_was, keep_freed_memory, loader_workers, settle_threads, wait_briefly
+    from tasks.training.cores import (
+        as_it_was,
+        available_cores,
+        keep_freed_memory,
+        loader_workers,
+        settle_threads,
+        wait_briefly,
+    )
     from tasks.training.device import find_device, make_accelerator, overruled_environment
     from tasks.training.evaluation import evaluate
     from tasks.training.parameters import make_optimizer
@@ -42,6 +49,7 @@ __all__ = [
     "TrainingState",
     "as_it_was",
     "autocast",
+    "available_cores",
     "checkpoint_folder",
     "convert_config",
     "evaluate",
@@ -69,7 +77,14 @@ __getattr__ = hand_out(
     __name__,
     {
         "conversion": ("convert_config",),
-        "cores": ("as_it_was", "keep_freed_memory", "loader_workers", "settle_threads", "wait_briefly"),
+        "cores": (
+            "as_it_was",
+            "available_cores",
+            "keep_freed_memory",
+            "loader_workers",
+            "settle_threads",
+            "wait_briefly",
+        ),
         "device": ("find_device", "make_accelerator", "overruled_environment"),
         "evaluation": ("evaluate",),
         "checkpoint": (
