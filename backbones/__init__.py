@@ -12,6 +12,7 @@ from backbones.late import hand_out
 if TYPE_CHECKING:
     from backbones.apart import PLAIN_TENSORS, is_computed
     from backbones.checkpoint_files import read_state_dict
+    from backbones.compiling import compile_for_inference
     from backbones.describe import StageSummary, describe_backbone
     from backbones.digests import changed_tensors, frozen_digests
     from backbones.features import Backbone, FeatureInfo, check_images, check_levels
@@ -43,6 +44,7 @@ __all__ = [
     "changed_tensors",
     "check_images",
     "check_levels",
+    "compile_for_inference",
     "create_backbone",
     "describe_backbone",
     "fold",
@@ -68,6 +70,7 @@ __getattr__ = hand_out(
     {
         "apart": ("PLAIN_TENSORS", "is_computed"),
         "checkpoint_files": ("read_state_dict",),
+        "compiling": ("compile_for_inference",),
         "describe": ("StageSummary", "describe_backbone"),
         "digests": ("changed_tensors", "frozen_digests"),
         "features": ("Backbone", "FeatureInfo", "check_images", "check_levels"),

@@ -46,6 +46,7 @@ class Backbone(nn.Module):
         fixed_size: (height, width) in pixels of the only images that it takes, or None.
         interleaved: True where the finest levels need every stage (HRNet).
         grad_checkpointing: True where a part's activations are computed again in the backward pass, not kept.
+        compile_frozen: True where frozen stages that run apart are compiled; they take no gradient.
         additions: matches the names of tensors that no published checkpoint has: loading does not ask for them.
     """
 
@@ -56,6 +57,7 @@ class Backbone(nn.Module):
     small_images: bool = False
     interleaved: bool = False
     grad_checkpointing: bool = False
+    compile_frozen: bool = False
     fixed_size: tuple[int, int] | None = None
     additions: re.Pattern[str] | None = None
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchvision.ops import DeformConv2d
 
 from backbones.apart import Stages, has_hooks, is_computed, is_plain
+from backbones.compiling import compile_for_inference
 from backbones.features import Backbone
 from backbones.folding import fold_in_place, is_convolution
 
@@ -25,7 +26,8 @@ def run_prefix(backbone: Backbone, images: Tensor) -> tuple[Any, dict[str, Tenso
     It cannot where the images need a gradient, a frozen module has hooks, is in training or has a tensor that autograd
     follows, and where the network is traced, compiled or exported: nothing is run then, and the plain path has it all.
     The copy is made again when frozen tensors, the device, autocast, the levels in use or the frozen stages have
-    changed. What is written through `tensor.data` is not seen: torch counts no version of it.
+    changed; it is compiled where the backbone asks for that. What is written through `tensor.data` is not seen: torch
+    counts no version of it.
 
     Args:
         backbone: gives `run_stages`.
@@ -61,7 +63,14 @@ class _Made:
     def of(cls, backbone: Backbone, tensors: Sequence[Tensor], images: Tensor) -> "_Made":
         kind = images.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
-        options = (backbone.frozen_stages, backbone.levels_in_use, images.device, images.dtype, dtype)
+        options = (
+            backbone.frozen_stages,
+            backbone.levels_in_use,
+            backbone.compile_frozen,
+            images.device,
+            images.dtype,
+            dtype,
+        )
         seen = [(one, (id(one), one.data_ptr(), one._version)) for one in tensors]
         return cls(
             options,
@@ -122,6 +131,7 @@ def _held_tensors(backbone: Backbone) -> list[Tensor] | None:
 
 def _fold_prefix(backbone: Backbone, tensors: list[Tensor], made: _Made) -> _Prefix:
     *_, device, _, dtype = made.options
+    assert isinstance(device, torch.device)
     later = [module for stage in backbone.stages()[backbone.frozen_stages + 1 :] for module in stage]
     with torch.inference_mode(False), torch.no_grad():
         # What comes later is not copied.
@@ -131,5 +141,7 @@ def _fold_prefix(backbone: Backbone, tensors: list[Tensor], made: _Made) -> _Pre
             cast = is_convolution(module) and not isinstance(module, DeformConv2d)  # which computes in float32
             if dtype is not None and (cast or type(module) is nn.Linear) and module.weight.dtype == torch.float32:
                 module.to(dtype)  # as autocast would at every step
+        if backbone.compile_frozen:
+            compile_for_inference(network, device)
         buffers = [one.clone() for one in tensors if not isinstance(one, nn.Parameter)]
     return _Prefix(network, made, buffers, tensors)

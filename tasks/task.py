@@ -55,6 +55,8 @@ class Task(Protocol):
         backbone: the part of the model that `--freeze` speaks of.
         classes: the names; a label is a position in them.
         best_metric: the name of the metric that chooses the best checkpoint; more is better.
+        dense: parts of the model, by their names in it, that compute on whole maps and wait for nothing: what is
+            compiled for inference, where that is asked for.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Task(Protocol):
     backbone: Backbone
     classes: tuple[str, ...]
     best_metric: str
+    dense: tuple[str, ...]
 
     @staticmethod
     def transform(

@@ -35,6 +35,7 @@ def task_from_settings(
     task = create_task(settings.task, backbone, classes, head=head, norm=given.norm, **options)
     line = load_initial_weights(task, given, head, weights)
     backbone.freeze(given.freeze)
+    backbone.compile_frozen = given.compile_frozen
     backbone.hold_norms(_holds_norms(settings.backbone, head))
     return task, line
 

@@ -39,6 +39,7 @@ class ClassificationTask:
     """
 
     name = "classification"
+    dense: tuple[str, ...] = ("net",)
     best_metric = "top1"
 
     def __init__(

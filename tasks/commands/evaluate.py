@@ -34,6 +34,8 @@ class EvaluateArguments(Group):
     device: Device = "auto"
     workers: int | None = Field(None, ge=0)
     """Processes that read images. None: as many as in a training."""
+    compile: bool = False
+    """Compile the parts that compute on whole maps (torch.compile): some seconds at the beginning, less time then."""
     evaluator: Literal["hotcoco", "pycocotools"] | None = None
     """Detection: who computes the COCO metrics. None: hotcoco."""
     results: UserPath | None = None
@@ -58,15 +60,20 @@ def _parse(argv: list[str]) -> EvaluateArguments:
 
 
 def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
-    import torch
-
-    from backbones import InputError, fold
+    from backbones import InputError
     from tasks.assembly import task_from_checkpoint
     from tasks.classification import ClassificationMetric, as_imagenet
     from tasks.data import Loader, open_data, with_classes
     from tasks.detection import CocoMetric
     from tasks.heads import find_head
-    from tasks.training import checkpoint_folder, evaluate, loader_workers, make_accelerator, read_description
+    from tasks.training import (
+        checkpoint_folder,
+        evaluate,
+        loader_workers,
+        make_accelerator,
+        read_description,
+        ready_to_predict,
+    )
 
     folder = checkpoint_folder(arguments.run)
     _check_use(arguments, read_description(folder)["task"], folder)
@@ -92,7 +99,7 @@ def _evaluate(arguments: EvaluateArguments, console: Console) -> int:
         batch_size=settings.batch_size,
         workers=loader_workers(arguments.workers, accelerator.device.type),
     )
-    model = fold(task.model).to(device=accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = ready_to_predict(task, accelerator.device, arguments.compile)
     metric = evaluate(task, model, loader, accelerator.device, description["precision"], console)
     if not accelerator.is_main_process:
         return 0

@@ -33,6 +33,8 @@ class BackboneSettings(Group):
     """Of 2, 3 and 4: stages whose bottlenecks learn where their 3x3 convolutions look."""
     grad_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: less memory, more time."""
+    compile_frozen: bool = False
+    """Compile the frozen stages (torch.compile): some seconds at the beginning, less time a step."""
     stride_in_1x1: bool = False
     """The original bottleneck (caffe, detectron2): the stride on the first 1x1, not on the 3x3."""
     hold_norms: bool | None = None
@@ -50,7 +52,9 @@ class BackboneSettings(Group):
         return value
 
     @model_validator(mode="after")
-    def _check_init(self) -> Self:
+    def _check_unused(self) -> Self:
+        if not parse_stages(self.freeze):
+            refuse_unused(self, "compile_frozen", "there are no frozen stages; give backbone.freeze")
         if self.weights is not None:
             refuse_unused(self, "init", "is for training from scratch; backbone.weights take its place")
         return self

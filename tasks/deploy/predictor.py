@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backbones import InputError, fold
+from backbones import InputError
 from tasks.assembly import data_of, task_from_checkpoint
 from tasks.config import DataSettings
 from tasks.data import Batch, Intensity, Reading
 from tasks.deploy.inputs import ImageInput, as_images, is_one
 from tasks.detection import THRESHOLD
 from tasks.task import Task
-from tasks.training import autocast, checkpoint_folder, find_device
+from tasks.training import autocast, checkpoint_folder, find_device, ready_to_predict
 
 _USUAL_THRESHOLD = 0.5
 
@@ -41,6 +41,7 @@ class Predictor:
         device: torch.device,
         metrics: Mapping[str, float],
         batch_size: int = 8,
+        compiled: bool = False,
     ) -> None:
         self.classes = task.classes
         self.task = task.name
@@ -51,7 +52,7 @@ class Predictor:
         self._precision = precision
         self._batch_size = batch_size
         self._transform = task.transform(data, train=False, channels=self.reading.channels)
-        self._model = fold(task.model).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._model = ready_to_predict(task, device, compiled)
 
     def __call__(self, images: Iterable[ImageInput] | ImageInput) -> Any:
         """Find the objects, the class of every pixel, or that of the whole image.
@@ -90,16 +91,20 @@ def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield batch
 
 
-def load_predictor(run: str | Path, device: str | torch.device | None = None, batch_size: int = 8) -> Predictor:
+def load_predictor(
+    run: str | Path, device: str | torch.device | None = None, batch_size: int = 8, compiled: bool = False
+) -> Predictor:
     """The predictor of a trained run.
 
     Args:
         run: a run's folder (its best checkpoint) or a checkpoint in it.
         device: None or "auto" takes a GPU where there is one.
         batch_size: how many images go through the model at once; the results are those of one by one.
+        compiled: the parts that compute on whole maps, by torch.compile; some seconds at the first images, and again
+            at the first ones of other sizes.
 
     Raises:
-        InputError: there is no whole checkpoint, or no such device.
+        InputError: there is no whole checkpoint or no such device, or this machine cannot compile.
     """
     device = find_device("auto" if device is None else str(device))
     if batch_size < 1:
@@ -107,4 +112,4 @@ def load_predictor(run: str | Path, device: str | torch.device | None = None, ba
     task, description = task_from_checkpoint(checkpoint_folder(run))
     data = data_of(description)
     metrics = description.get("metrics", {})
-    return Predictor(task, data, description["precision"], device, metrics, batch_size)
+    return Predictor(task, data, description["precision"], device, metrics, batch_size, compiled)

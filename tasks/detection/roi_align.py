@@ -99,6 +99,7 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
         row = y * width[:, None, None] + first_row[:, None, None]
         # (box, cell y, cell x, sample y, sample x), the samples of a cell side by side
         index = (row[:, :, None, :, None] + x_[:, None, :, None, :]).flatten(3).flatten(0, 2)
+        index = index.int()  # is sorted in half the time
         weight = (y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]).flatten(3).flatten(0, 2)
 
         # A box that is not finite comes of a training that diverges: its loss shall say so.

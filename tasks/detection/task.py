@@ -42,6 +42,8 @@ class DetectionTask:
         self.finds_masks = head.finds_masks
         self.detections_per_image = head.detections_per_image
         self.model = network
+        parts = dict(network.named_modules())
+        self.dense = tuple(name for name in ("backbone", "rpn.head", "head") if name in parts)
 
     @staticmethod
     def transform(

@@ -7,52 +7,34 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from rich.console import Console
 
 from backbones import InputError
 from tasks.assembly import describe, task_from_settings
-from tasks.config import Group, SegmentationData, Settings, flag_paths, merge, spell_out
-from tasks.data import (
-    DataSet,
-    Intensity,
-    Loader,
-    Reading,
-    epoch_repeat_factors,
-    fingerprints,
-    found_range,
-    open_data,
-    try_augmentation,
-)
+from tasks.config import Group, Settings, flag_paths, merge, spell_out
+from tasks.data import fingerprints, open_data
 from tasks.deploy import Predictor, load_predictor
-from tasks.processes import by_first, processes, rank
+from tasks.processes import by_first, rank
 from tasks.runs.console import plain_console
-from tasks.runs.environment import environment
+from tasks.runs.fitting import fit
 from tasks.runs.layers import lay_under
+from tasks.runs.loading import make_loader, try_on_first_image, with_intensity
 from tasks.runs.notices import balanced_head, print_anchors, print_data, print_processes
 from tasks.runs.resuming import check_same_data, is_complete, with_augmentation, with_own_augmentation
 from tasks.runs.small_images import check_small_images
-from tasks.runs.summary import metrics_table
-from tasks.runs.trials import check_overfit, dry, few_images, first_steps, passes
-from tasks.task import Task
+from tasks.runs.trials import check_overfit, dry, few_images, first_steps
 from tasks.training import (
-    Interrupted,
-    OutOfTime,
     Run,
     Trainer,
-    TrainingState,
-    evaluate,
     keep_freed_memory,
-    load_weights_into,
     loader_workers,
     make_accelerator,
     overruled_environment,
     read_description,
     read_state,
     settle_threads,
-    stop_signals,
 )
 
 
@@ -166,7 +148,7 @@ def _in_folder(settings: Settings, run: Run, accelerator: Accelerator, console: 
         settings, data = few_images(settings, data)
     if settings.dry_run:
         data = first_steps(settings, data)
-    settings = _with_intensity(settings, data, console)
+    settings = with_intensity(settings, data, console)
     torch.manual_seed(settings.seed)
     head = balanced_head(settings.head, data, console)
     task, weights = task_from_settings(settings, data.classes, head, run.last if resumed else None)
@@ -174,9 +156,9 @@ def _in_folder(settings: Settings, run: Run, accelerator: Accelerator, console: 
     console.print(f"{settings.backbone.name}: {task.backbone.freeze_report()}")
     print_anchors(settings, data, task.model, console)
     workers = loader_workers(settings.data.workers, accelerator.device.type)
-    loaders = {split: _loader(settings, task, data, split, workers, console) for split in data.splits}
+    loaders = {split: make_loader(settings, task, data, split, workers, console) for split in data.splits}
     check_small_images(settings, task, loaders)
-    _try_augmentation(settings, task, data)
+    try_on_first_image(settings, task, data)
     known = fingerprints(data)
     if state is not None:
         check_same_data(settings, run, state, data, known, console)
@@ -187,102 +169,11 @@ def _in_folder(settings: Settings, run: Run, accelerator: Accelerator, console: 
     if resumed:  # what the run began with may be gone, or another file, by now
         description["lineage"] = by_first(lambda: read_description(run.last))["lineage"]
     trainer = Trainer(task, settings, run, description, accelerator, console, known)
-    _fit(trainer, loaders, run, state, console)
+    fit(trainer, loaders, run, state, console)
     trained = _trained(run)
     if settings.overfit is not None:
         check_overfit(run, task, trained.metrics[task.best_metric], console)
     return trained
-
-
-def _with_intensity(settings: Settings, data: DataSet[Any], console: Console) -> Settings:
-    """With the range of deep images in train, where that is to be found: it is kept with the model."""
-    if settings.data.intensity != "auto":
-        return settings
-    found = found_range(data.splits["train"])
-    if found is None:
-        return settings
-    low, high = found.split(",")
-    console.print(f"images of more than 8 bits: levels from {low} to {high} become 0 to 255 (data.intensity {found})")
-    return settings.model_copy(update={"data": settings.data.model_copy(update={"intensity": found})})
-
-
-def _try_augmentation(settings: Settings, task: Task, data: DataSet[Any]) -> None:
-    """On the first image of train, at the size that it trains at."""
-    reading = Reading(settings.backbone.in_channels, Intensity.of(settings.data.intensity))
-    image = data.splits["train"][0].read(reading)
-    image = task.transform(settings.data, train=False).resize(image)
-    if isinstance(settings.data, SegmentationData):  # crops, padded where the image is smaller
-        side = settings.data.image_size
-        image = np.resize(image, (side, side, image.shape[2]))
-    try_augmentation(settings.data.augment, settings.data.image_size, image)
-
-
-def _loader(settings: Settings, task: Task, data: DataSet[Any], split: str, workers: int, console: Console) -> Loader:
-    given, samples, train = settings.data, data.splits[split], split == "train"
-    factors = None
-    if train and settings.overfit is not None:
-        factors = passes(settings, len(samples))
-    elif train:
-        factors = epoch_repeat_factors(samples, len(data.classes), given.sampling, given.repeat_threshold)
-    if factors is not None and settings.overfit is None:
-        often = f"{(factors > 1).sum()} of them more than once on average, one {factors.max():.1f} times"
-        console.print(f"sampling: {factors.sum():.0f} images an epoch from {len(factors)}, {often}")
-    masks = train and settings.head.finds_masks
-    return Loader(
-        samples,
-        task.transform(given, train=train, masks=masks, others=samples, channels=settings.backbone.in_channels),
-        batch_size=given.batch_size,
-        workers=workers,
-        seed=settings.seed,
-        shuffle=train,
-        repeat_factors=factors,
-        share=(rank(), processes()) if train else (0, 1),
-    )
-
-
-def _fit(
-    trainer: Trainer, loaders: Mapping[str, Loader], run: Run, state: TrainingState | None, console: Console
-) -> None:
-    # Now: it asks a process of its own, which fails once the loader's workers have died.
-    seen = environment(trainer.device)
-    with stop_signals() as stop:
-        try:
-            if state is not None:
-                trainer.resume(state)
-                console.print(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")
-            console.print(f"training into {run.folder}")
-            with trainer.explaining(loaders.values(), stop):
-                state = trainer.fit(loaders["train"], loaders["val"], stop)
-                assert state.best is not None
-                tables = {"val": state.best["metrics"]}
-                if "test" in loaders:
-                    tables["test"] = _test(trainer, loaders["test"], stop, console)
-        except BaseException as error:
-            run.finish({"status": _status(error), "error": str(error) or "interrupted", "environment": seen})
-            raise
-        summary = _summary(state, loaders["train"].images * state.epoch, trainer.settings.schedule.epochs, seen)
-        summary |= {"test": tables["test"]} if "test" in tables else {}
-        summary |= {"resumed_anyway": state.anyway} if state.anyway else {}
-        run.finish(summary)
-    console.print(metrics_table(tables, f"best checkpoint (epoch {state.best['epoch']})"))
-    console.print(
-        f"{summary['train_seconds']:.0f} s of training, {summary['images_per_second']:.1f} images/s; "
-        f"the best checkpoint is {run.best}"
-    )
-
-
-def _test(trainer: Trainer, loader: Loader, stop: list[int], console: Console) -> dict[str, float]:
-    """The best checkpoint on the test split."""
-    load_weights_into(trainer.task.model, trainer.run.best)
-    precision = trainer.settings.precision
-    metric = evaluate(trainer.task, trainer.task.model, loader, trainer.device, precision, console, stop)
-    return by_first(metric.compute)
-
-
-def _status(error: BaseException) -> str:
-    if isinstance(error, OutOfTime):
-        return "stopped"
-    return "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
 
 
 def _trained(run: Run) -> TrainedRun:
@@ -305,18 +196,3 @@ def _output(settings: Settings) -> Path:
             raise InputError(f"{folder}: cannot be written to: {error.strerror}") from None
         return folder
     raise AssertionError("count ends nowhere")
-
-
-def _summary(state: TrainingState, images: int, epochs: int, seen: Mapping[str, Any]) -> dict[str, Any]:
-    assert state.best is not None
-    return {
-        "status": "completed",
-        "epochs": state.epoch,
-        "epochs_at_most": epochs,
-        "metrics": state.best["metrics"],
-        "best": {"epoch": state.best["epoch"], "step": state.best["step"]},
-        "seconds": state.seconds,
-        "train_seconds": state.train_seconds,
-        "images_per_second": images / state.train_seconds,
-        "environment": seen,
-    }

@@ -43,6 +43,7 @@ class SegmentationTask:
     """
 
     name = "segmentation"
+    dense: tuple[str, ...] = ("net",)
     best_metric = "mIoU"
 
     def __init__(

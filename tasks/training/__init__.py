@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from tasks.training.device import find_device, make_accelerator, overruled_environment
     from tasks.training.evaluation import evaluate
+    from tasks.training.inference import ready_to_predict
     from tasks.training.parameters import make_optimizer
     from tasks.training.replay import read_replay
     from tasks.training.run import Run
@@ -67,6 +68,7 @@ __all__ = [
     "read_description",
     "read_replay",
     "read_state",
+    "ready_to_predict",
     "save_checkpoint",
     "settle_threads",
     "stop_signals",
@@ -97,6 +99,7 @@ __getattr__ = hand_out(
             "read_state",
             "save_checkpoint",
         ),
+        "inference": ("ready_to_predict",),
         "parameters": ("make_optimizer",),
         "replay": ("read_replay",),
         "run": ("Run",),

@@ -114,7 +114,8 @@ class Seen(Exception):
         """What changes no result."""
         trainer = self.trainer
         yield self.train._loader.num_workers, str(trainer.device)
-        yield getattr(trainer.task, "evaluator", None), getattr(trainer.task.backbone, "grad_checkpointing", None)
+        yield getattr(trainer.task, "evaluator", None)
+        yield getattr(trainer.task.backbone, "grad_checkpointing", None), trainer.task.backbone.compile_frozen
         yield trainer.settings.save_every, trainer.settings.verify_freeze, str(trainer.run.folder)
         yield trainer.stepper.accumulate, trainer.stepper.average is None, trainer.settings.max_minutes
         yield trainer.settings.patience, trainer.settings.non_finite
@@ -130,7 +131,7 @@ def prepare(argv: Sequence[str], output: Path) -> Seen:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(registry._builders, NETWORK, _Network)  # for this run alone
         patch.setattr(Trainer, "fit", stop)
-        patch.setattr("tasks.runs.run.environment", lambda device: {})
+        patch.setattr("tasks.runs.fitting.environment", lambda device: {})
         settings = parse_settings([*argv, *([] if "--output" in argv else ["--output", str(output)])])
         with pytest.raises(Seen) as caught:
             train_run(settings, Console(file=text, width=200))

@@ -6,7 +6,7 @@ import timm
 import torch
 from torch import Tensor
 
-from backbones import create_backbone, fold
+from backbones import compile_for_inference, create_backbone, fold
 from tasks.benchmark.comparisons.checks import relative
 from tasks.benchmark.comparisons.line import Agreement, Conditions, Pair
 from tasks.benchmark.comparisons.ours import calibrate
@@ -35,7 +35,7 @@ def features_pair(conditions: Conditions, *, precision: str, compiled: bool = Tr
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     ours: Any = fold(backbone).to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiled:
-        ours = torch.compile(ours)
+        compile_for_inference(ours, device)
     images = [batch.to(device) for batch in batches]
 
     def features(number: int) -> list[Tensor]:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tasks.commands.train import main
-from tasks.runs import run as run_module
+from tasks.runs import fitting
 from tasks.training import make_accelerator, overruled_environment
 from tests.tasks.training.test_resume import assert_same_runs
 from tests.writers import Images, write_voc
@@ -33,14 +33,14 @@ def _train(data: Path, run: Path, *flags: str) -> int:
 def test_a_signal_in_the_test_split_leaves_a_run_that_goes_on_there(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate = run_module.evaluate
+    evaluate = fitting.evaluate
 
     def interrupted(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
         return evaluate(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "evaluate", interrupted)
+        patch.setattr(fitting, "evaluate", interrupted)
         assert _train(data, tmp_path / "run") == 130
     assert capsys.readouterr().err == "interrupted by SIGINT\n"
     assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "interrupted"
