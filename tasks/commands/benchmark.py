@@ -17,6 +17,30 @@ if TYPE_CHECKING:
 _PAIRS, _ROUNDS = 5, 3
 
 
+# What each is for; the others would leave it unused.
+_FOR = {
+    "only": ("peers",),
+    "rounds": ("peers", "growth", "loop", "index", "evaluation"),
+    "steps": ("peers", "level"),
+    "device": ("peers", "growth", "level"),
+    "seed": ("peers",),
+    "backbone": ("peers", "growth", "level"),
+    "image_size": ("peers", "growth", "level"),
+    "batch_size": ("peers",),
+    "data": ("peers",),
+    "weights": ("peers",),
+    "stride_in_1x1": ("peers",),
+    "seeds": ("peers",),
+    "json_file": ("peers",),
+    "plot": ("peers",),
+    "images": ("index", "evaluation"),
+    "workers": ("index",),
+    "folder": ("index",),
+    "head": ("growth", "level", "synchronisations"),
+    "lines": ("synchronisations",),
+}
+
+
 class BenchmarkArguments(Group):
     """The work to time."""
 
@@ -84,6 +108,9 @@ def _parse(argv: list[str]) -> BenchmarkArguments:
 def _benchmark(arguments: BenchmarkArguments, console: Console) -> int:
     from tasks.benchmark import count_synchronisations, time_evaluation, time_index, time_loop
 
+    for name, uses in _FOR.items():
+        if arguments.what not in uses:
+            refuse_unused(arguments, name, f"is for --what {', '.join(uses)}")
     rounds = arguments.rounds or _ROUNDS
     if arguments.what == "peers":
         return _compare(arguments, console)

@@ -70,6 +70,8 @@ def test_finetuning(voc: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         (["--data", "/nowhere"], "data: /nowhere: no Pascal VOC folder with a train split"),
         (["--plot", "/dev/null/ratios.png"], "cannot be written"),
         (["--what", "growth", "--head", "unet"], "'unet' is not for detection"),
+        (["--what", "growth", "--seeds", "3"], "seeds: is for --what peers"),
+        (["--images", "30"], "images: is for --what index, evaluation"),
     ],
 )
 def test_wrong_input(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
