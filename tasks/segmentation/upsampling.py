@@ -6,6 +6,7 @@ the same as a convolutional layer?"). That is 4 of 9 multiplications, and neithe
 joined to it is ever made.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -85,18 +86,21 @@ class _Interleave(torch.autograd.Function):
     def forward(ctx: Any, four: Tensor) -> Tensor:
         images, channels, height, width = four.shape
         ctx.shape = four.shape
-        out = four.new_empty((images, channels // 4, 2 * height - 2, 2 * width - 2))
-        out = out.to(memory_format=torch.channels_last)
+        out = _channels_last(four, (images, channels // 4, 2 * height - 2, 2 * width - 2))
         for pixels, place in _places(out, four):
             pixels.copy_(place)
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        four = grads[0].new_zeros(ctx.shape).to(memory_format=torch.channels_last)
+        four = _channels_last(grads[0], ctx.shape).zero_()
         for pixels, place in _places(grads[0], four):
             place.copy_(pixels)
         return four
+
+
+def _channels_last(like: Tensor, shape: Sequence[int]) -> Tensor:
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
 def _places(doubled: Tensor, four: Tensor) -> list[tuple[Tensor, Tensor]]:
