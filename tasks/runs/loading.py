@@ -25,7 +25,7 @@ def with_intensity(settings: Settings, data: DataSet[Any], console: Console) -> 
 
 
 def try_on_first_image(settings: Settings, task: Task, data: DataSet[Any]) -> None:
-    """On the first image of train, at the size that it trains at."""
+    """Augment the first image of train, at the size that it trains at; nothing comes of it but an error."""
     reading = Reading(settings.backbone.in_channels, Intensity.of(settings.data.intensity))
     image = data.splits["train"][0].read(reading)
     image = task.transform(settings.data, train=False).resize(image)

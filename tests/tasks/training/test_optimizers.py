@@ -1,5 +1,8 @@
 """Which parameters are decayed, which are held, and what an optimizer has by itself."""
 
+import copy
+import io
+
 import pytest
 import torch
 from torch import nn
@@ -30,3 +33,26 @@ def test_each_has_its_own_learning_rate_and_settings() -> None:
         find_optimizer("adamw")(name="sgd")
     with pytest.raises(SettingsError, match=r"optim\.name: 'adam' is not known; did you mean 'adamw'\? \(known: "):
         find_optimizer("adam")
+
+
+@pytest.mark.parametrize("name", list_optimizers())
+def test_weights_in_channels_last_move_as_others(name: str) -> None:
+    """torch 2.15's fused optimizers go by memory on a CPU, whatever the layouts of a weight, its gradient and state."""
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    other = copy.deepcopy(plain).to(memory_format=torch.channels_last)
+    images = torch.randn(2, 3, 8, 8)
+    for model in (plain, other):
+        optimizer = make_optimizer(model, find_optimizer(name)(lr=0.1))
+        for number in range(4):
+            if number == 2:
+                state = io.BytesIO()
+                torch.save(optimizer.state_dict(), state)
+                state.seek(0)
+                optimizer = make_optimizer(model, find_optimizer(name)(lr=0.1))
+                optimizer.load_state_dict(torch.load(state))
+            optimizer.zero_grad()
+            model(images).square().mean().backward()
+            optimizer.step()
+    for one, moved in zip(plain.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(moved, one, rtol=1e-4, atol=1e-5)
