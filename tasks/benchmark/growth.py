@@ -1,6 +1,7 @@
 """How a detector's training step grows with the objects of an image and with the images of a step, and whether memory
 stays level over many steps."""
 
+import ctypes
 import gc
 import os
 import statistics
@@ -63,7 +64,7 @@ def measure_growth(console: Console, growth: Growth) -> int:
 
 def measure_level(console: Console, growth: Growth, *, steps: int = 1000) -> int:
     """Print the memory at ten places on the way through so many steps, of images with more and fewer objects: of the
-    process, whose allocator keeps some of what was freed, and of the tensors that Python knows of, exactly."""
+    process, whose allocator gives back what was freed first, and of the tensors that Python knows of."""
     for name in _heads(growth.head):
         ours, device = _prepared(name, growth)
         step = ours.step_on(device)
@@ -192,11 +193,14 @@ def _tensors() -> float:
 
 
 def _memory(device: torch.device) -> float:
-    """In use now, in MiB: of the device where it is a GPU, otherwise of this process."""
+    """In use now, in MiB: of the device where it is a GPU, otherwise of this process, without what it has freed."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device) / 2**20
     status = Path("/proc/self/status")
     if not status.is_file():
         raise SettingsError("what: level reads the memory of the process from /proc, which only Linux has")
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):  # glibc's, which keeps what was freed
+        libc.malloc_trim(0)
     line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) / 2**10

@@ -176,7 +176,7 @@ BACKBONE: dict[str, Change] = {
     "output_stride": ("16", "model", "--task segmentation --head deeplabv3"),
     "deformable_stages": ("4", "model", "--backbone resnet50"),
     "grad_checkpointing": ("True", "place", ""),
-    "compile_frozen": ("True", "place", "--freeze 1"),
+    "compile_frozen": ("True", "place", "--freeze 1 --weights {weights}"),
     "stride_in_1x1": ("True", "model", "--backbone resnet50"),
     "hold_norms": ("True", "model", ""),
     "init": ("zero_last", "model", ""),
