@@ -53,6 +53,7 @@ def test_compiled_parts_find_the_same(name: str, backend: str, monkeypatch: pyte
         torch.testing.assert_close(found, plain, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_many_sizes_compile_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.compiler.reset()
     graphs = []
