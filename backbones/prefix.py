@@ -6,7 +6,7 @@ The copy belongs to a backbone without being a part of it: no state dict, deepco
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -56,6 +56,8 @@ class _Made:
     """What a copy is made of and for."""
 
     options: tuple[object, ...]
+    device: torch.device
+    dtype: torch.dtype | None  # autocast's
     parameters: tuple[tuple[int, ...], ...]
     buffers: tuple[tuple[int, ...], ...]
 
@@ -63,17 +65,12 @@ class _Made:
     def of(cls, backbone: Backbone, tensors: Sequence[Tensor], images: Tensor) -> "_Made":
         kind = images.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
-        options = (
-            backbone.frozen_stages,
-            backbone.levels_in_use,
-            backbone.compile_frozen,
-            images.device,
-            images.dtype,
-            dtype,
-        )
+        options = (backbone.frozen_stages, backbone.levels_in_use, backbone.compile_frozen, images.dtype)
         seen = [(one, (id(one), one.data_ptr(), one._version)) for one in tensors]
         return cls(
             options,
+            images.device,
+            dtype,
             tuple(key for one, key in seen if isinstance(one, nn.Parameter)),
             tuple(key for one, key in seen if not isinstance(one, nn.Parameter)),
         )
@@ -98,7 +95,7 @@ class _Prefix:
     def is_for(self, wanted: _Made, tensors: Sequence[Tensor]) -> bool:
         if self.made == wanted:
             return True
-        if (self.made.options, self.made.parameters) != (wanted.options, wanted.parameters):
+        if replace(self.made, buffers=wanted.buffers) != wanted:
             return False
         # A process group writes its first process's buffers into the others', at every step, and changes nothing.
         buffers = [one for one in tensors if not isinstance(one, nn.Parameter)]
@@ -130,8 +127,7 @@ def _held_tensors(backbone: Backbone) -> list[Tensor] | None:
 
 
 def _fold_prefix(backbone: Backbone, tensors: list[Tensor], made: _Made) -> _Prefix:
-    *_, device, _, dtype = made.options
-    assert isinstance(device, torch.device)
+    device, dtype = made.device, made.dtype
     later = [module for stage in backbone.stages()[backbone.frozen_stages + 1 :] for module in stage]
     with torch.inference_mode(False), torch.no_grad():
         # What comes later is not copied.
