@@ -1,15 +1,25 @@
 """Data for the tests: small sets written by code, and the real ones where ../shared/data is there."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded
+
 import pytest
 import torch
 
+from tasks.training.cores import available_cores
 from tests.writers import CELLS, Images, write_coco, write_voc, write_yolo
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+_MOST_PROCESSES = 8  # of tests: each takes a GB or two
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    return min(available_cores(), _MOST_PROCESSES)
 
 
 @pytest.fixture(autouse=True)

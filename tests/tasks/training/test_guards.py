@@ -130,7 +130,7 @@ def test_parts_of_a_step_are_the_step(tmp_path: Path) -> None:
         assert _train(tmp_path / str(parts), f"{flags} --accumulate {parts}") == 0
     whole = [line["loss"] for line in _log(tmp_path / "1")]
     for parts in ("2", "3"):
-        assert [line["loss"] for line in _log(tmp_path / parts)] == pytest.approx(whole, rel=1e-4)
+        assert [line["loss"] for line in _log(tmp_path / parts)] == pytest.approx(whole, rel=1e-3)
 
 
 def test_out_of_memory_doubles_the_parts_once(
