@@ -29,8 +29,7 @@ class BatchedRoIHeads(RoIHeads):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        sampler = self.fg_bg_sampler
-        self.fg_bg_sampler = SeededSampler(sampler.batch_size_per_image, sampler.positive_fraction, stream=1)
+        self.fg_bg_sampler = SeededSampler.instead_of(self.fg_bg_sampler, stream=1)
 
     def forward(
         self,

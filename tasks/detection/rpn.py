@@ -43,8 +43,7 @@ class BatchedRPN(RegionProposalNetwork):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        sampler = self.fg_bg_sampler
-        self.fg_bg_sampler = SeededSampler(sampler.batch_size_per_image, sampler.positive_fraction, stream=0)
+        self.fg_bg_sampler = SeededSampler.instead_of(self.fg_bg_sampler, stream=0)
 
     def forward(
         self, images: ImageList, features: dict[str, Tensor], objects: Objects | None = None

@@ -5,8 +5,11 @@ it depends on the image's own seed alone: not on its place in the batch, on the 
 Nor does the host wait for the device.
 """
 
+from typing import Self
+
 import torch
 from torch import Tensor
+from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 
 # The finalizer of SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
 _INCREMENT, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -29,6 +32,11 @@ class SeededSampler:
         self.batch_size_per_image = batch_size_per_image
         self.positive_fraction = positive_fraction
         self.stream = stream
+
+    @classmethod
+    def instead_of(cls, sampler: BalancedPositiveNegativeSampler, stream: int) -> Self:
+        """As many examples and objects as torchvision's."""
+        return cls(sampler.batch_size_per_image, sampler.positive_fraction, stream)
 
     def __call__(self, labels: Tensor, seeds: Tensor, boxes: Tensor | None = None) -> Tensor:
         """Which examples are sampled.
