@@ -16,7 +16,7 @@ from tasks.config import BackboneSettings, OptimSettings, ScheduleSettings, sett
 from tasks.config.settings import TASKS, data_settings
 from tasks.heads import head_named, list_heads
 from tasks.training import find_optimizer, find_schedule, list_optimizers, list_schedules
-from tests.tasks.doctor.planted import CLEAN
+from tests.tasks.doctor.clean import CLEAN
 from tests.tasks.walk import NETWORK, Seen, prepare
 from tests.writers import save_image
 

@@ -13,19 +13,8 @@ from tasks.detection.transforms import DetectionTransform
 from tasks.doctor import examine
 from tasks.doctor.fixing import fix
 from tests.heads import data_for
-from tests.tasks.doctor.planted import (
-    CLEAN,
-    PLANTED,
-    SPLITS,
-    TRAIN,
-    annotations_of,
-    clean_coco,
-    edit,
-    first_object,
-    in_text,
-    noise,
-    one_more,
-)
+from tests.tasks.doctor.clean import CLEAN, SPLITS, clean_coco, noise
+from tests.tasks.doctor.planted import PLANTED, TRAIN, annotations_of, edit, first_object, in_text, one_more
 from tests.writers import write_voc
 
 

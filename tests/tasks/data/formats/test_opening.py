@@ -10,7 +10,7 @@ from tasks.config import Annotations
 from tasks.data.folders.tree import Tree
 from tasks.data.formats.opening import all_formats, open_data
 from tests.heads import data_for
-from tests.tasks.doctor.planted import CLEAN
+from tests.tasks.doctor.clean import CLEAN
 
 FORMATS = {one.name: one for one in all_formats()}
 OWNERS = {
